@@ -22,6 +22,7 @@ mod register;
 mod specs;
 mod statistics;
 mod train;
+mod trainings;
 
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Statistics(statistics::Statistics),
     CompileTraining(compile_training::CompileTraining),
     Train(train::Train),
+    Trainings(trainings::Trainings),
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
@@ -70,6 +72,7 @@ impl Command {
             Self::Statistics(command) => command.run(terminal),
             Self::CompileTraining(command) => command.run(terminal),
             Self::Train(command) => command.run(terminal),
+            Self::Trainings(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),

@@ -250,7 +250,11 @@ impl Noted {
 impl Predictions {
     /// Predictions of a client's model, behind the columns `keep`.
     pub(crate) fn new(client: &Client, keep: &[String]) -> Result<Self> {
-        let columns = client.prediction_columns();
+        Self::of(client.prediction_columns(), keep)
+    }
+
+    /// Predictions of these columns, behind the columns `keep`.
+    pub(crate) fn of(columns: Vec<String>, keep: &[String]) -> Result<Self> {
         let cells = columns.len();
         let columns = keep.iter().cloned().chain(columns).collect();
         Ok(Self {

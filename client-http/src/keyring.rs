@@ -11,6 +11,7 @@
 //!   secret-SET.cfk             of any further set
 //!   expansion-SET.cfk
 //!   models.json                whose specs of each model are taken
+//!   trainings/JOB.json         of each training whose weights a service keeps, what predictions take
 //!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
 //!                              are worth; once the reply is decrypted, a digest of the rows alone
 //! ```
@@ -22,6 +23,7 @@
 mod directory;
 mod pins;
 mod queries;
+mod trainings;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;
@@ -31,9 +33,11 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 pub use directory::{Directory, Refused};
 pub use queries::KnownQuery;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+pub use trainings::KeptTraining;
 
 /// What older key rings call the expansion.
 const OLD_EXPANSION: &str = "evaluation";
@@ -248,6 +252,21 @@ impl KeyRing {
         Ok(file)
     }
 
+    /// Writes a document into a folder of the key ring.
+    fn keep(
+        &self,
+        folder: &str,
+        name: &str,
+        document: &impl Serialize,
+    ) -> Result<(), KeyRingError> {
+        let _lock = Directory::create(&self.directory)?.lock()?;
+        let directory = Directory::create(&self.directory.join(folder))?;
+        // Whoever writes here holds the key ring's lock: what is unfinished is nobody's.
+        directory.tidy()?;
+        let json = serde_json::to_vec(document).map_err(unreadable(&directory, name))?;
+        directory.write(name, &json)
+    }
+
     fn no_key(&self, what: String, set: &ParameterSet) -> KeyRingError {
         KeyRingError::NoKey {
             directory: self.directory.clone(),
@@ -366,4 +385,12 @@ fn read_part(
         }));
     }
     Ok(None)
+}
+
+fn unreadable(directory: &Directory, name: &str) -> impl FnOnce(serde_json::Error) -> KeyRingError {
+    let path = directory.path(name);
+    |error| KeyRingError::Io {
+        path,
+        source: error.into(),
+    }
 }

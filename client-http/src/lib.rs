@@ -11,12 +11,13 @@ mod unfinished;
 
 pub use error::KeyRingError;
 pub use keyring::{
-    Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Made, Refused, State,
+    Directory, Existing, Filled, KeptTraining, KeyPartFile, KeyRing, KnownQuery, Made, Refused,
+    State,
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
     FetchedProgram, FetchedTable, ManifestError, ParseTokenError, Registered, Retry, RetryListener,
-    Retrying, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
-    UploadedRows,
+    Retrying, RowsName, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token,
+    Uploaded, UploadedRows,
 };
 pub use unfinished::{Readers, unfinished_file};

@@ -7,6 +7,7 @@
 //!   Service::upload_frame   POST /v2/uploads, PUT to S3, POST /v2/frames: encrypted tables that the service keeps
 //!   Service::program     GET  /v2/programs/{program}       a training program, checked as specs are
 //!   Service::train       POST /v2/uploads, PUT to S3, POST /v2/jobs: encrypted rows in, weights out
+//!   Service::predict_trained   POST /v2/jobs/{job}/predict   rows in, predictions by weights that stay encrypted out
 //!   Service::query_frames   POST /v2/frames/query, or /v2/frames/jobs where it takes longer
 //!   Service::predict_bulk   POST /v2/uploads, PUT to S3, POST /v2/jobs, GET from S3: the same for large tables
 //! ```
@@ -33,6 +34,7 @@ mod send;
 mod sign;
 mod specs;
 mod train;
+mod trained;
 mod transfer;
 mod transport;
 mod upload;
@@ -47,13 +49,14 @@ pub use options::{
 };
 pub use register::{Registered, Uploaded};
 pub use specs::{Fetched, FetchedProgram, FetchedTable};
-pub use train::{RowsUpload, UploadedRows};
+pub use train::{RowsName, RowsUpload, UploadedRows};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, ProgramList, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
+use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -277,6 +280,17 @@ impl Service {
         }
         serde_json::from_slice(&answer.body)
             .map_err(|error| self.answer_error(call, error.to_string()))
+    }
+
+    /// That an answer is a reply.
+    fn require_reply(&self, call: &Call, answer: &Answer) -> Result<(), ServiceError> {
+        let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
+        if answer.status.is_success() && content_type == api::REPLY {
+            return Ok(());
+        }
+        let status = answer.status.as_u16();
+        let reason = format!("status {status} and content type {content_type:?}");
+        Err(self.answer_error(call, reason))
     }
 
     fn answer_error(&self, call: &Call, reason: impl Into<String>) -> ServiceError {

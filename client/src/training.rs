@@ -1,8 +1,10 @@
-//! Training: rows and sums are encrypted, weights and totals decrypted.
+//! Training: rows and sums are encrypted, weights, totals and predictions by encrypted weights decrypted.
 
 mod descent;
+mod forms;
 pub mod leaves;
 mod statistics;
 
-pub use descent::{DescentError, DescentRow, RowsEncryption, decrypt_weights};
+pub use descent::{DescentError, DescentRow, RowsEncryption, decrypt_weights, trained_weights};
+pub use forms::{AskedForms, KeptModel};
 pub use statistics::{StatisticsError, contribute, error, open};

@@ -81,9 +81,11 @@ impl CompileTraining {
         let found = simulate(&training, &rows, &noise).with_context(|| self.spec.name())?;
         let schedule = training.schedule(rows.len())?;
         let steps = schedule.len();
+        let step_seconds = training.step_microseconds() / 1e6;
         let looked_up: usize = schedule.iter().map(|step| step.rows).sum();
         let shape = BatchShape::new(set, training.features())?;
-        let row_bytes = shape.bytes() * training.sets() / training.batch();
+        let together = training.batches_together() * training.batch();
+        let row_bytes = shape.bytes() * training.sets() / together;
         let parts = required_parts(set)?.into_iter();
         let key_bytes: usize = parts.map(|part| part.file_bytes(set)).sum();
         let inputs: Vec<&InputSource> = [&self.spec].into_iter().chain(&self.data).collect();
@@ -95,6 +97,7 @@ impl CompileTraining {
         let value = serde_json::json!({
             "rows": rows.len(),
             "steps": steps,
+            "step_seconds": step_seconds,
             "bootstraps": looked_up * training.sets(),
             "bytes_a_row": row_bytes,
             "key_bytes": key_bytes,
@@ -108,9 +111,10 @@ impl CompileTraining {
                 (
                     "steps",
                     format!(
-                        "{steps} for {} rows, {} rows each",
+                        "{steps} for {} rows, {} rows each, some {} of a thread each",
                         rows.len(),
-                        training.batch()
+                        training.batch(),
+                        terminal::seconds(step_seconds)
                     ),
                 ),
                 ("upload", format!("{row_bytes} bytes a row")),

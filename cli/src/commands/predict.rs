@@ -2,6 +2,7 @@
 
 mod bulk;
 mod price;
+mod trained;
 
 use super::register;
 use crate::connection::Connection;
@@ -15,7 +16,7 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::{Asked, Client};
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
-use cipherfn_protocol::api::job::{MAX_PARTS, RowCost};
+use cipherfn_protocol::api::job::{JobId, MAX_PARTS, RowCost};
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use indicatif::ProgressBar;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::format_description::well_known::Rfc3339;
+pub(super) use trained::known;
 
 /// Said before rows go as jobs that were not asked for.
 const TOO_SLOW: &str =
@@ -40,6 +42,7 @@ const TOO_SLOW: &str =
     group = clap::ArgGroup::new("by").required(true),
     after_help = "Examples:\n  cipherfn predict --service http://127.0.0.1:9000 --model fraud --keys keys/ --input rows.csv -o predictions.csv\n  \
                   cipherfn predict --service https://fraud.example.com --model fraud --keys keys/ --input million.csv -o predictions.csv --bulk --yes\n  \
+                  cipherfn predict --service https://fraud.example.com --trained 0f1e2d3c4b5a69788796a5b4c3d2e1f0 --keys keys/ --input rows.csv -o predictions.csv\n  \
                   cipherfn predict --bundle fraud.cfn --input rows.csv -o predictions.csv --limit 100"
 )]
 pub(crate) struct Predict {
@@ -49,11 +52,17 @@ pub(crate) struct Predict {
     ])]
     bundle: Option<InputSource>,
     /// Address of the service
-    #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
+    #[arg(long, value_name = "URL", group = "by", requires_all = ["what", "keys"])]
     service: Option<String>,
     /// The service's model
-    #[arg(long, value_name = "NAME", requires = "service")]
+    #[arg(long, value_name = "NAME", requires = "service", group = "what")]
     model: Option<ModelName>,
+    /// The training whose weights the service keeps encrypted (train --keep-encrypted), by its job: weights and
+    /// rows stay encrypted there
+    #[arg(long, value_name = "JOB", requires = "service", group = "what", conflicts_with_all = [
+        "bulk", "keep", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
+    ])]
+    trained: Option<JobId>,
     /// The rows as CSV, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
@@ -115,6 +124,12 @@ impl Predict {
         if let Some(keys) = &self.keys {
             self.output.outside(keys)?;
         }
+        if let (Some(job), Some(url), Some(keys)) = (self.trained, &self.service, &self.keys) {
+            let output = self
+                .output
+                .create(Content::Text, self.force.force, &[&self.input])?;
+            return block_on(self.trained(url, (job, KeyRing::at(keys)), output, terminal));
+        }
         match (&self.bundle, &self.service, &self.model, &self.keys) {
             (Some(bundle), ..) => self.here(bundle, terminal),
             (None, Some(url), Some(model), Some(keys)) => {
@@ -125,7 +140,7 @@ impl Predict {
             }
             _ => {
                 bail_usage!(
-                    "give --bundle FILE, or --service URL with --model NAME and --keys DIRECTORY"
+                    "give --bundle FILE, or --service URL with --model NAME or --trained JOB, and --keys DIRECTORY"
                 )
             }
         }

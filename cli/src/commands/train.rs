@@ -1,6 +1,7 @@
 //! `cipherfn train`.
 
 mod elsewhere;
+mod kept;
 mod leaves;
 mod rows;
 mod unfinished;
@@ -16,12 +17,14 @@ use anyhow::{Context, Result};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{self, Descent, SET, required_parts};
 use cipherfn_training::descent::{
-    Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square, rows_hash, simulate,
+    DescentStart, Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square,
+    simulate_from,
 };
 use cipherfn_training::leaves::LeafTraining;
 pub(super) use rows::read_rows;
@@ -39,7 +42,8 @@ const MAX_PROGRAM: u64 = 1 << 26;
 /// counts rows in the leaves of a program's trees, and decrypts the counts. Here, as a server would; with
 /// --service a service runs the steps of descent, by a program that is published there. What was uploaded is
 /// remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on after
-/// an interruption, and --cancel ends it.
+/// an interruption, and --cancel ends it. With --keep-encrypted the weights stay there under the key, for
+/// predict --trained and --continue.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("of a service")
@@ -47,7 +51,9 @@ const MAX_PROGRAM: u64 = 1 << 26;
         .multiple(true)
         .requires("service"),
     after_help = "Examples:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx\n  \
-                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx"
+                  cipherfn train --program training.cfn --start model.onnx --input later.csv -o newer.onnx\n  \
+                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx\n  \
+                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv --keep-encrypted -o kept.json"
 )]
 pub(crate) struct Train {
     /// The program of compile-training; with --service, the name under which it is published
@@ -59,10 +65,15 @@ pub(crate) struct Train {
     /// Column of the classes or numbers, if its name is not the spec's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// The linear classifier whose weights descent starts from, as an ONNX file: of the program's columns and
+    /// classes, from an earlier training or from scikit-learn [default: weights of zero]
+    #[arg(long, value_name = "MODEL")]
+    start: Option<InputSource>,
     /// The key ring; without it keys are made and forgotten, which with --service cannot be
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
-    /// The model to write, - for standard output
+    /// The model to write, - for standard output; with --keep-encrypted what there is to know of the kept
+    /// weights, as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     #[command(flatten)]
@@ -77,6 +88,19 @@ pub(crate) struct Train {
     /// End the training that an earlier run has begun for this output
     #[arg(long, requires = "service", help_heading = "Service")]
     cancel: bool,
+    /// Leave the weights encrypted at the service, for as long as the job lives
+    #[arg(long, requires = "service", help_heading = "Service")]
+    keep_encrypted: bool,
+    /// Train on from the weights that an earlier training has left there, by its job: with further rows, at the
+    /// rate that its steps have led to
+    #[arg(
+        long = "continue",
+        value_name = "JOB",
+        requires = "service",
+        conflicts_with = "start",
+        help_heading = "Service"
+    )]
+    go_on: Option<JobId>,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
     #[command(flatten, next_help_heading = "Service")]
@@ -93,9 +117,20 @@ pub(super) fn noise(training: &Training, rows: &[DescentRow]) -> Result<StepNois
     )?)
 }
 
+/// The simulation of a training on these rows.
+fn simulated(
+    (training, start): (&Training, &DescentStart),
+    rows: &TrainingRows,
+    input: &InputSource,
+) -> Result<Simulation> {
+    let noise = noise(training, &rows.rows)?;
+    simulate_from(training, &rows.rows, &noise, start).with_context(|| input.name())
+}
+
 /// What a training is made of.
 struct Given<'a> {
     training: &'a Training,
+    start: &'a DescentStart,
     rows: &'a TrainingRows,
     simulated: &'a Simulation,
     secret: &'a SecretKey,
@@ -130,30 +165,38 @@ impl Train {
         }
         let program = self.program.read_all(MAX_PROGRAM)?;
         if LeafTraining::is_program(&program) {
+            if self.start.is_some() {
+                bail_usage!(
+                    "--start is for descent, and {} refits leaves",
+                    self.program.name()
+                );
+            }
             return self.leaves(&program, input, terminal);
         }
         let training = Training::from_json(&program).with_context(|| self.program.name())?;
-        let output =
-            self.output
-                .create(Content::Binary, self.force.force, &[&self.program, input])?;
+        let inputs: Vec<_> = [&self.program, input]
+            .into_iter()
+            .chain(&self.start)
+            .collect();
+        let output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
         let target = self.target.as_deref();
         let rows = read_rows(&training, target, &self.format, input, terminal)?;
-        let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
-            .with_context(|| input.name())?;
+        let start = self.start_of(&training)?;
+        let simulated = simulated((&training, &start), &rows, input)?;
         let parts = required_parts(ParameterSet::by_name(SET)?)?;
         let (secret, key) = keys(self.keys.as_deref(), &parts)?;
         let secret = Arc::new(secret);
-        let plain = rows.rows.as_slice().into();
-        let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
-        let (upload_bytes, batch) = (encryption.bytes(), encryption.batch_bytes());
-        let chunks = encryption.collect::<Result<Vec<_>, _>>()?;
-        let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(batch));
-        let rows_hash = rows_hash(hashes);
-        let start = Instant::now();
-        let mut descent = Descent::new(&training, &key, chunks)?;
+        let encryption = self.encryption(&secret, (&training, &start), &rows)?;
+        let upload_bytes = encryption.bytes();
+        let (upload, rows_hash) = encryption.upload()?;
+        let began = Instant::now();
+        let mut descent = Descent::new(&training, &key, upload)?;
         while descent.step(&key)? {}
         let given = Given {
             training: &training,
+            start: &start,
             rows: &rows,
             simulated: &simulated,
             secret: &secret,
@@ -162,9 +205,49 @@ impl Train {
             rows_hash,
             result: &descent.finish()?,
             upload_bytes,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: began.elapsed().as_secs_f64(),
         };
         self.write(&given, &trained, (output, None), terminal)
+    }
+
+    /// What the training starts from.
+    fn start_of(&self, training: &Training) -> Result<DescentStart> {
+        match &self.start {
+            Some(model) => rows::read_start(training, model),
+            None => Ok(DescentStart::zero(training)),
+        }
+    }
+
+    /// The rows, and the start where one was given, on their way under a key.
+    fn encryption(
+        &self,
+        secret: &Arc<SecretKey>,
+        (training, start): (&Training, &DescentStart),
+        rows: &TrainingRows,
+    ) -> Result<RowsEncryption> {
+        let plain = rows.rows.as_slice().into();
+        let encryption = RowsEncryption::new(Arc::clone(secret), training, plain, None)?;
+        Ok(if self.is_started() {
+            encryption.starting_from(start)?
+        } else {
+            encryption
+        })
+    }
+
+    /// Whether the training starts from given weights.
+    const fn is_started(&self) -> bool {
+        self.start.is_some() || self.go_on.is_some()
+    }
+
+    /// What the start says of the rows, where there is one.
+    fn started(&self, given: &Given<'_>) -> Option<(String, f64)> {
+        let name = match (&self.start, self.go_on) {
+            (Some(model), _) => model.name(),
+            (None, Some(job)) => format!("training {job}"),
+            (None, None) => return None,
+        };
+        let sets = &given.start.fractions;
+        Some((name, accuracy(given.training, sets, &given.rows.rows)))
     }
 
     /// Checks and decrypts a result, and writes the model.
@@ -177,12 +260,13 @@ impl Train {
     ) -> Result<()> {
         let Given {
             training,
+            start,
             rows,
             simulated,
             secret,
         } = given;
         let count = rows.rows.len();
-        let schedule = training.schedule(count)?;
+        let schedule = training.schedule_after(start.before, count)?;
         let deviation = simulated.deviation / training.weight_deviation(&schedule, 1.0);
         let named = (count, trained.rows_hash);
         let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, named, trained.result)?
@@ -203,6 +287,16 @@ impl Train {
             "weight_deviation": simulated.deviation,
             "clipped": rows.clipped,
         });
+        let before = self.start.as_ref().map(|model| {
+            let right = accuracy(training, &start.fractions, &rows.rows);
+            value["start_accuracy"] = right.into();
+            let text = format!(
+                "{}: {:.1} % of these rows right",
+                model.name(),
+                100.0 * right
+            );
+            ("start", text)
+        });
         if whose.is_some() {
             value["version"] = serde_json::to_value(training.hash())?;
         }
@@ -211,6 +305,9 @@ impl Train {
                 ("rows", count.to_string()),
                 ("upload", terminal::bytes(trained.upload_bytes)),
                 ("steps", format!("{steps} in {seconds:.1} s")),
+            ];
+            facts.extend(before);
+            facts.extend([
                 (
                     "right",
                     format!(
@@ -220,16 +317,20 @@ impl Train {
                     ),
                 ),
                 ("file", self.output.name()),
-            ];
+            ]);
             facts.extend(whose.map(|whose| ("program", whose)));
-            facts.extend(rows.clipped.iter().map(|(column, count)| {
-                let values =
-                    format!("{count} values of column {column:?} lie outside of its range");
-                ("clipped", values)
-            }));
+            facts.extend(clipped(rows));
             terminal::facts(facts)
         })
     }
+}
+
+/// Columns with values outside of their ranges.
+fn clipped(rows: &TrainingRows) -> impl Iterator<Item = (&'static str, String)> {
+    rows.clipped.iter().map(|(column, count)| {
+        let values = format!("{count} values of column {column:?} lie outside of its range");
+        ("clipped", values)
+    })
 }
 
 /// A secret key, and what the server has of it.

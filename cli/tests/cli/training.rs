@@ -130,6 +130,8 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
     // Half of the rows are of each class; a model that has not learned has half of them right.
     assert!(trained["accuracy"].as_f64().unwrap() > 0.75, "{trained}");
 
+    kept_and_trained_on(&sandbox, url);
+
     let mut without = train.to_vec();
     without.drain(7..9);
     assert!(usage_json(&sandbox.run(&without)).contains("--keys"));
@@ -141,6 +143,81 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
     let mut bad = train.to_vec();
     bad[4] = "No Name";
     assert!(usage(&sandbox.run(&bad[..bad.len() - 1])).contains("--program"));
+}
+
+/// From the model of a training, and with weights that stay encrypted: predicted by, trained on from, deleted.
+fn kept_and_trained_on(sandbox: &Sandbox, url: &str) {
+    let service = ["--service", url, "--keys", "keys", "--json"];
+    let train = ["train", "--program", "risk", "--input", "rows.csv"];
+    let with = |command: &[&str], more: &[&str]| {
+        let arguments = [command, more, &service].concat();
+        json(&success(&sandbox.run(&arguments)))
+    };
+    let newer = with(&train, &["--start", "risk.onnx", "-o", "newer.onnx"]);
+    assert!(newer["start_accuracy"].as_f64().unwrap() > 0.75, "{newer}");
+    assert!(sandbox.path("newer.onnx").exists());
+
+    let kept = with(&train, &["--keep-encrypted", "-o", "kept.json"]);
+    let job = kept["job"].as_str().unwrap();
+    assert!(kept.get("accuracy").is_none() && sandbox.path("kept.json").exists());
+    sandbox.write(
+        "new.csv",
+        "id,pulse,age\n1,60,30\n2,115,80\n3,,50\n4,300,80\n",
+    );
+    let predict = [
+        "predict",
+        "--trained",
+        job,
+        "--input",
+        "new.csv",
+        "-o",
+        "new.out.csv",
+    ];
+    let predicted = with(&predict, &["--force"]);
+    assert_eq!(
+        (&predicted["rows"], &predicted["failed"]),
+        (&4.into(), &1.into())
+    );
+    let text = std::fs::read_to_string(sandbox.path("new.out.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "label,probability_no,probability_yes,error,remark"
+    );
+    assert!(
+        lines[1].starts_with("no,") && lines[2].starts_with("yes,"),
+        "{text}"
+    );
+    assert!(
+        lines[3].starts_with(",,,") && lines[4].contains("lies outside"),
+        "{text}"
+    );
+
+    let more = with(
+        &train,
+        &["--continue", job, "--keep-encrypted", "-o", "more.json"],
+    );
+    assert_eq!(more["steps"], 2 * kept["steps"].as_u64().unwrap());
+    assert!(more["start_accuracy"].as_f64().unwrap() > 0.75, "{more}");
+    let listed = with(&["trainings"], &[]);
+    let listed = listed["trainings"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert!(
+        listed
+            .iter()
+            .all(|training| training["expires"].is_string())
+    );
+    with(&["trainings", "--delete", job], &[]);
+    assert_eq!(
+        with(&["trainings"], &[])["trainings"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let arguments = [&predict[..], &["--force"], &service].concat();
+    let error = failure_json(&sandbox.run(&arguments));
+    assert!(error.contains("knows no training"), "{error}");
 }
 
 fn failure_json(output: &std::process::Output) -> String {

@@ -7,8 +7,8 @@
 //! which tells nothing without the secret key: rows that are given for the same reply later must
 //! have it.
 
-use super::KeyRing;
 use super::directory::{Directory, Refused};
+use super::{KeyRing, unreadable};
 use crate::error::KeyRingError;
 use cipherfn_client::{Encrypted, Mark};
 use cipherfn_protocol::hash::Hash;
@@ -68,7 +68,8 @@ impl KeyRing {
             },
         });
         self.keep(
-            nonce,
+            FOLDER,
+            &file_name(nonce),
             &Record {
                 rows: encrypted.rows,
                 digest: Some(encrypted.digest),
@@ -116,7 +117,8 @@ impl KeyRing {
             }) => {
                 let marks = None;
                 self.keep(
-                    nonce,
+                    FOLDER,
+                    &file_name(nonce),
                     &Record {
                         rows,
                         digest,
@@ -132,26 +134,8 @@ impl KeyRing {
             None => Ok(()),
         }
     }
-
-    fn keep(&self, nonce: Nonce, record: &Record) -> Result<(), KeyRingError> {
-        let _lock = Directory::create(&self.directory)?.lock()?;
-        let directory = Directory::create(&self.directory.join(FOLDER))?;
-        // Whoever writes here holds the key ring's lock: what is unfinished is nobody's.
-        directory.tidy()?;
-        let name = file_name(nonce);
-        let json = serde_json::to_vec(record).map_err(unreadable(&directory, &name))?;
-        directory.write(&name, &json)
-    }
 }
 
 fn file_name(nonce: Nonce) -> String {
     format!("{nonce}.json")
-}
-
-fn unreadable(directory: &Directory, name: &str) -> impl FnOnce(serde_json::Error) -> KeyRingError {
-    let path = directory.path(name);
-    |error| KeyRingError::Io {
-        path,
-        source: error.into(),
-    }
 }

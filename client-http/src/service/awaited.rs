@@ -46,12 +46,7 @@ impl Service {
                     Ok(bytes) if sha256(&bytes) == result.file.sha256 => {
                         return Ok((job, bytes));
                     }
-                    Ok(_) => {
-                        return Err(ServiceError::Answer {
-                            route: self.url().to_owned(),
-                            reason: format!("{} with another checksum than was said", awaited.what),
-                        });
-                    }
+                    Ok(_) => return Err(self.other_checksum(awaited.what)),
                     Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
                         addresses += 1;
                     }
@@ -94,11 +89,28 @@ impl Service {
     }
 
     async fn only_state(&self, job: JobId) -> Result<Option<ChunkState>, ServiceError> {
-        let path = Route::JobStatus.path(ApiVersion::V2, &job.to_string());
-        let call = Call::new(Method::GET, path);
-        let (answer, _) = self.call(&call).await?;
-        let status: JobStatus = self.json(&call, &answer)?;
-        Ok(status.states.into_iter().next())
+        Ok(self.job_status(job).await?.states.into_iter().next())
+    }
+
+    /// A result by an address that was just given out.
+    pub(super) async fn fetched(
+        &self,
+        result: &Transfer,
+        what: &str,
+    ) -> Result<Bytes, ServiceError> {
+        let fetched = self.fetch_result(result).await;
+        let bytes = fetched.map_err(|failure| self.transfer_error(failure, what))?;
+        if sha256(&bytes) == result.file.sha256 {
+            return Ok(bytes);
+        }
+        Err(self.other_checksum(what))
+    }
+
+    fn other_checksum(&self, what: &str) -> ServiceError {
+        ServiceError::Answer {
+            route: self.url().to_owned(),
+            reason: format!("{what} with another checksum than was said"),
+        }
     }
 
     async fn fetch_result(&self, transfer: &Transfer) -> Result<Bytes, TransferFailure> {

@@ -5,6 +5,7 @@ use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::training::DescentError;
 use cipherfn_client::{ClientError, Remedy};
+use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
@@ -363,6 +364,12 @@ pub enum ServiceError {
         attempts: u32,
         /// Why.
         problem: Box<Problem>,
+    },
+    /// A training whose weights are asked for too early.
+    #[error("training {job} is not over; wait for it with the command that began it")]
+    StillTraining {
+        /// Its job.
+        job: JobId,
     },
     /// Rows that cannot be encrypted for a training.
     #[error(transparent)]

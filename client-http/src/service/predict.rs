@@ -19,7 +19,7 @@ use cipherfn_client::{Answer, Asked, Client, ClientError, EncodedRows, InputRow}
 use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
 use cipherfn_scheme::SecretKey;
 use futures_util::{StreamExt, stream};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::ACCEPT;
 use http::{HeaderValue, Method};
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -261,14 +261,7 @@ impl Run {
             .call(&call)
             .await
             .map_err(|error| self.explain(error))?;
-        let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
-        if !answer.status.is_success() || content_type != api::REPLY {
-            let reason = format!(
-                "status {} and content type {content_type:?}",
-                answer.status.as_u16()
-            );
-            return Err(self.service.answer_error(&call, reason));
-        }
+        self.service.require_reply(&call, &answer)?;
         let asked = Asked {
             nonce,
             rows: count as u64,

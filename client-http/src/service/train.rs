@@ -41,6 +41,18 @@ pub struct UploadedRows {
     pub rows_hash: Hash,
     /// Names the table and how it is read, for whoever goes on.
     pub table: Hash,
+    /// Names the weights that it starts from, in the clear, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Hash>,
+}
+
+/// What names a table, and the weights that a training on it starts from, for whoever goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsName {
+    /// The table and how it is read.
+    pub table: Hash,
+    /// The weights, where there are any.
+    pub start: Option<Hash>,
 }
 
 impl UploadedRows {
@@ -68,14 +80,14 @@ pub struct RowsUpload {
 }
 
 impl Service {
-    /// Uploads rows for a training by `program`. `table` names them for the caller.
+    /// Uploads rows for a training by `program`, and what it starts from. `name` is for the caller.
     ///
     /// Number and size of what is sent depend on the program and on the number of rows alone.
     pub async fn upload_rows(
         &self,
         program: &ModelName,
         mut rows: RowsEncryption,
-        table: Hash,
+        name: RowsName,
         mut progress: impl FnMut(RowsUpload),
     ) -> Result<UploadedRows, ServiceError> {
         // Told before hours of uploading, not after.
@@ -90,15 +102,21 @@ impl Service {
             bytes: 0,
             chunks: 0,
         };
+        let mut start = rows.start().map(|start| Bytes::from(start.to_vec()));
         loop {
-            let (next, rest) = blocking(move || (rows.next(), rows)).await?;
-            rows = rest;
-            let Some(chunk) = next else {
-                break;
+            let bytes = if let Some(start) = start.take() {
+                hashes.push(Hash::of(&start));
+                start
+            } else {
+                let (next, rest) = blocking(move || (rows.next(), rows)).await?;
+                rows = rest;
+                let Some(chunk) = next else {
+                    break;
+                };
+                let chunk = chunk.map_err(DescentError::from)?;
+                hashes.extend(chunk.hashes(batch));
+                Bytes::from(chunk.to_file_bytes())
             };
-            let chunk = chunk.map_err(DescentError::from)?;
-            hashes.extend(chunk.hashes(batch));
-            let bytes = Bytes::from(chunk.to_file_bytes());
             let file = ChunkFile {
                 bytes: bytes.len() as u64,
                 sha256: sha256(&bytes),
@@ -130,7 +148,8 @@ impl Service {
             },
             rows: count,
             rows_hash: rows_hash(hashes),
-            table,
+            table: name.table,
+            start: name.start,
         })
     }
 

@@ -5,7 +5,9 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::TrainingError;
-use cipherfn_training::descent::{DescentState, MAX_BATCHES, RowsChunk, Training};
+use cipherfn_training::descent::{
+    DescentStart, DescentState, DescentUpload, MAX_BATCHES, RowsChunk, Training, rows_hash,
+};
 use rayon::prelude::*;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -31,6 +33,20 @@ pub enum DescentError {
         /// All steps.
         steps: usize,
     },
+    /// A reply to something else.
+    #[error("the reply is to another {what}; ask again, and have the operator look at the service")]
+    OtherForms {
+        /// What differs.
+        what: &'static str,
+    },
+    /// A reply of another size.
+    #[error("the reply has {found} bytes of forms where {expected} were asked for; ask again")]
+    FormsLength {
+        /// Bytes of the rows' forms.
+        expected: usize,
+        /// Bytes that came.
+        found: usize,
+    },
 }
 
 /// Rows on their way to a training, in the order of descent.
@@ -39,16 +55,18 @@ pub struct RowsEncryption {
     key: Arc<SecretKey>,
     training: Training,
     rows: Arc<[DescentRow]>,
+    /// What the training starts from, as a file.
+    start: Option<Vec<u8>>,
     shape: BatchShape,
-    /// Batches of each set of weights.
-    batches: usize,
-    /// Batches of a chunk.
+    /// Ciphertexts of each set of weights.
+    ciphertexts: usize,
+    /// Ciphertexts of a chunk.
     together: usize,
     next: usize,
 }
 
 impl RowsEncryption {
-    /// Encrypts rows chunk by chunk: of so many batches each, or as many as a service takes.
+    /// Encrypts rows chunk by chunk: of so many ciphertexts each, or as many as a service takes.
     ///
     /// # Errors
     /// A parameter set without room for a batch; fewer rows than a batch.
@@ -61,14 +79,61 @@ impl RowsEncryption {
         let shape = BatchShape::new(key.parameter_set(), training.features())?;
         let most = (MAX_BATCHES / shape.bytes()).max(1);
         Ok(Self {
-            batches: training.batches(rows.len())?,
+            ciphertexts: training
+                .batches(rows.len())?
+                .div_ceil(training.batches_together()),
             together: together.map_or(most, |together| together.get().min(most)),
             key,
             training: training.clone(),
             rows,
+            start: None,
             shape,
             next: 0,
         })
+    }
+
+    /// With weights that the training starts from, encrypted.
+    ///
+    /// # Errors
+    /// Another number of weights than of the program's features.
+    pub fn starting_from(mut self, start: &DescentStart) -> Result<Self, DescentError> {
+        let mut weights = Vec::new();
+        for fractions in &start.fractions {
+            let words: Vec<u64> = fractions.iter().map(|fraction| word(*fraction)).collect();
+            weights.extend(Weights::encrypt(&self.key, &self.shape, &words)?.to_bytes());
+        }
+        let state = DescentState {
+            program: self.training.hash(),
+            key: self.key.id(),
+            parameter_set: self.key.parameter_set().tag(),
+            rows: DescentState::no_rows(),
+            steps: start.before,
+            weights,
+        };
+        self.start = Some(state.to_file_bytes());
+        Ok(self)
+    }
+
+    /// The file of what the training starts from, which goes before all chunks.
+    pub fn start(&self) -> Option<&[u8]> {
+        self.start.as_deref()
+    }
+
+    /// All of it at once, and what names it.
+    ///
+    /// # Errors
+    /// Features that a batch cannot hold.
+    pub fn upload(self) -> Result<(DescentUpload, Hash), DescentError> {
+        let (batch, mut upload) = (self.batch_bytes(), DescentUpload::default());
+        let start = self.start.as_deref();
+        if let Some(start) = start {
+            upload.add(start)?;
+        }
+        let start = start.map(Hash::of);
+        upload.chunks = self.collect::<Result<Vec<_>, _>>()?;
+        let hashes = upload.chunks.iter().flat_map(|chunk| chunk.hashes(batch));
+        let hash = rows_hash(start.into_iter().chain(hashes));
+        Ok((upload, hash))
     }
 
     /// The program.
@@ -86,28 +151,30 @@ impl RowsEncryption {
         self.rows.len()
     }
 
-    /// Bytes of all batches.
+    /// Bytes of all ciphertexts.
     pub const fn bytes(&self) -> u64 {
-        (self.batches * self.training.sets() * self.shape.bytes()) as u64
+        (self.ciphertexts * self.training.sets() * self.shape.bytes()) as u64
     }
 
-    /// Bytes of all chunks as files.
-    pub const fn file_bytes(&self) -> u64 {
-        let chunks = (self.batches * self.training.sets()).div_ceil(self.together);
-        // What a file has beside its batches.
+    /// Bytes of all files.
+    pub fn file_bytes(&self) -> u64 {
+        let chunks = (self.ciphertexts * self.training.sets()).div_ceil(self.together);
+        // What a file has beside its ciphertexts.
         let head = MAX_CHUNK - MAX_BATCHES as u64;
-        self.bytes() + chunks as u64 * head
+        let start = self.start.as_ref().map_or(0, Vec::len);
+        self.bytes() + chunks as u64 * head + start as u64
     }
 
-    /// Bytes of a batch.
+    /// Bytes of a ciphertext.
     pub const fn batch_bytes(&self) -> usize {
         self.shape.bytes()
     }
 
-    /// A batch of the sequence of all sets' batches.
-    fn batch(&self, number: usize) -> Result<Vec<u8>, SchemeError> {
-        let (set, batch) = (number / self.batches, number % self.batches);
-        let rows = self.rows.chunks(self.training.batch()).nth(batch);
+    /// A ciphertext of the sequence of all sets' ones.
+    fn ciphertext(&self, number: usize) -> Result<Vec<u8>, SchemeError> {
+        let (set, place) = (number / self.ciphertexts, number % self.ciphertexts);
+        let together = self.training.batches_together() * self.training.batch();
+        let rows = self.rows.chunks(together).nth(place);
         let folded: Vec<Vec<i32>> = rows
             .unwrap_or_default()
             .iter()
@@ -123,19 +190,20 @@ impl Iterator for RowsEncryption {
 
     fn next(&mut self) -> Option<Self::Item> {
         let first = self.next;
-        let all = self.batches * self.training.sets();
+        let all = self.ciphertexts * self.training.sets();
         self.next = all.min(first + self.together);
         if first == all {
             return None;
         }
         let batches = (first..self.next).into_par_iter();
-        let batches: Result<Vec<_>, _> = batches.map(|number| self.batch(number)).collect();
+        let batches: Result<Vec<_>, _> = batches.map(|number| self.ciphertext(number)).collect();
         Some(batches.map(|batches| RowsChunk {
             program: self.training.hash(),
             key: self.key.id(),
             parameter_set: self.key.parameter_set().tag(),
             rows: self.rows.len() as u64,
             first: first as u64,
+            shared: true,
             batches: batches.concat(),
         }))
     }
@@ -152,6 +220,25 @@ pub fn decrypt_weights(
     (count, rows): (usize, Hash),
     result: &[u8],
 ) -> Result<Vec<Vec<f64>>, DescentError> {
+    let shape = BatchShape::new(key.parameter_set(), training.features())?;
+    let weights = trained_weights(key, training, (count, rows), result)?;
+    let decrypted = weights.iter().map(|own| {
+        let words = own.decrypt(key, &shape)?;
+        Ok(words.into_iter().map(fraction).collect())
+    });
+    decrypted.collect()
+}
+
+/// The same, encrypted as they are: that a result is one of this training's.
+///
+/// # Errors
+/// As [`decrypt_weights`].
+pub fn trained_weights(
+    key: &SecretKey,
+    training: &Training,
+    (count, rows): (usize, Hash),
+    result: &[u8],
+) -> Result<Vec<Weights>, DescentError> {
     let set = key.parameter_set();
     let shape = BatchShape::new(set, training.features())?;
     let state = DescentState::from_file_bytes(result)?;
@@ -163,11 +250,15 @@ pub fn decrypt_weights(
             steps,
         });
     }
-    let fraction = |word: u64| word as i64 as f64 * 2f64.powi(-64);
-    let weights = Weights::read_sets(&shape, training.sets(), &state.weights)?;
-    let decrypted = weights.iter().map(|own| {
-        let words = own.decrypt(key, &shape)?;
-        Ok(words.into_iter().map(fraction).collect())
-    });
-    decrypted.collect()
+    Ok(Weights::read_sets(&shape, training.sets(), &state.weights)?)
+}
+
+/// The torus word of a fraction.
+fn word(fraction: f64) -> u64 {
+    (fraction * 2f64.powi(64)).round() as i128 as u64
+}
+
+/// The fraction of a torus word, from -1/2 to 1/2.
+pub(super) fn fraction(word: u64) -> f64 {
+    word as i64 as f64 * 2f64.powi(-64)
 }

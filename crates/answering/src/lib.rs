@@ -12,6 +12,7 @@
 //! Cold, they say where the files are. Of a key those parts are loaded that the model needs; one in
 //! memory counts only if its parts' checksums are the registered ones.
 
+mod forms;
 mod frames;
 mod keys;
 mod refusal;
@@ -29,12 +30,13 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
 use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
 pub use cipherfn_serving::{Part, Progress, Query, Stretch};
+pub use cipherfn_training::descent::DescentUpload;
 pub use frames::Asking;
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
-pub use training::{AskedTraining, TrainingRun, read_rows};
+pub use training::{AskedTraining, TrainingRun, take_rows};
 
 /// How often a query is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;

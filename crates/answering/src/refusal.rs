@@ -2,7 +2,7 @@
 
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
-use cipherfn_serving::training::DescentError;
+use cipherfn_serving::training::{DescentError, FormsError};
 use cipherfn_serving::{
     CheckpointError, OutOfTime, QueryError, ReplyTooLarge, SumsError, TooLittleMemory,
 };
@@ -58,6 +58,14 @@ pub(crate) fn no_sums(error: &SumsError) -> Problem {
 /// Rows of which a training cannot be made.
 pub(crate) fn malformed_rows(error: &DescentError) -> Problem {
     Problem::new(ProblemType::MalformedRows, error.to_string())
+}
+
+/// Rows that have no forms by the weights at hand.
+pub(crate) fn no_forms(error: &FormsError) -> Problem {
+    match error {
+        FormsError::TooMany { most, .. } => too_many_rows(error.to_string(), *most),
+        _ => Problem::new(ProblemType::MalformedQuery, error.to_string()),
+    }
 }
 
 fn too_many_rows(detail: String, most: u64) -> Problem {

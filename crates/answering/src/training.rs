@@ -14,7 +14,7 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::training::{Descent, DescentError, SET, required_parts};
 use cipherfn_serving::{Stretch, WarmKey};
-use cipherfn_training::descent::{RowsChunk, Training};
+use cipherfn_training::descent::{DescentUpload, Training};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,12 +44,15 @@ pub struct TrainingRun {
     longest: Duration,
 }
 
-/// Reads a chunk of rows that was uploaded, by its number.
+/// Takes the next file that was uploaded, by its number.
 ///
 /// # Errors
 /// What is wrong with it, as the API says it.
-pub fn read_rows(number: usize, bytes: &[u8]) -> Result<RowsChunk, Problem> {
-    RowsChunk::from_file_bytes(bytes).map_err(|error| {
+pub fn take_rows(
+    upload: &mut DescentUpload,
+    (number, bytes): (usize, &[u8]),
+) -> Result<(), Problem> {
+    upload.add(bytes).map_err(|error| {
         let detail = format!("chunk {number}: {error}; encrypt the rows again");
         Problem::new(ProblemType::MalformedRows, detail)
     })
@@ -110,16 +113,16 @@ impl Answering {
         Err(Problem::new(ProblemType::TooLittleMemory, detail))
     }
 
-    /// A training on all chunks of rows, in order, before its first step.
+    /// A training on what was uploaded, before its first step.
     pub async fn begin_training(
         &self,
         asked: AskedTraining<'_>,
-        chunks: Vec<RowsChunk>,
+        upload: DescentUpload,
         call: &Call,
     ) -> Result<TrainingRun, Failure> {
         let training = self.program(asked, call).await?;
         let key = self.training_key(asked, call).await?;
-        let begin = move || Descent::new(&training, key.key.expanded(), chunks);
+        let begin = move || Descent::new(&training, key.key.expanded(), upload);
         let begun = move || begin().map_err(|error| refusal::malformed_rows(&error));
         Ok(TrainingRun {
             descent: blocking(begun, call).await?,

@@ -30,6 +30,7 @@ mod features;
 pub mod fit;
 mod ir;
 mod labels;
+pub mod linear;
 mod lower;
 mod margins;
 pub mod model;

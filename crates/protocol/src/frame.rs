@@ -58,6 +58,10 @@ pub enum FrameKind {
     TrainingRows = 13,
     /// A table that the server has in the clear: server only.
     PlainTable = 14,
+    /// Encrypted rows for weights that stay encrypted.
+    FormsQuery = 15,
+    /// Linear forms of rows by weights that stay encrypted.
+    Forms = 16,
 }
 
 impl FrameKind {
@@ -77,6 +81,8 @@ impl FrameKind {
             Self::Descent,
             Self::TrainingRows,
             Self::PlainTable,
+            Self::FormsQuery,
+            Self::Forms,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -99,6 +105,8 @@ impl FrameKind {
             Self::Descent => "state of a training",
             Self::TrainingRows => "chunk of rows of a training",
             Self::PlainTable => "table in the clear",
+            Self::FormsQuery => "query to trained weights",
+            Self::Forms => "reply of trained weights",
         }
     }
 
@@ -119,6 +127,8 @@ impl FrameKind {
             Self::Descent => "a state of a training",
             Self::TrainingRows => "a chunk of rows of a training",
             Self::PlainTable => "a table in the clear",
+            Self::FormsQuery => "a query to trained weights",
+            Self::Forms => "a reply of trained weights",
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::selectors::{FourierSelectors, GgswShape};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use zeroize::Zeroizing;
 
+mod forms;
 // Nobody trains in a browser: it encrypts rows.
 #[cfg(not(target_family = "wasm"))]
 mod step;
@@ -40,9 +41,10 @@ mod tests;
 mod variance;
 mod weights;
 
+pub use forms::{decrypt_forms, form_bytes, form_variance, forms, squares_under};
 #[cfg(not(target_family = "wasm"))]
 pub use step::step;
-pub use variance::{product_variance, residual_variance, update_variance};
+pub use variance::{product_variance, residual_variance, traced_variance, update_variance};
 pub use weights::Weights;
 
 const WHAT: &str = "batch of rows";

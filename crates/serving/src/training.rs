@@ -1,8 +1,10 @@
 //! Training on encrypted rows and sums: what a server does, without any secret key.
 
 mod descent;
+mod forms;
 pub mod leaves;
 mod total;
 
 pub use descent::{Descent, DescentError, SET, noise, required_parts};
+pub use forms::{FormsError, answer_forms};
 pub use total::{Total, TotalError};

@@ -6,14 +6,24 @@
 //! so that the torus has room for forms z of twice the range on both sides.
 
 mod encoder;
+mod kept;
+mod messages;
 mod rows;
+mod schedule;
 mod simulate;
+mod start;
 mod state;
+mod upload;
 
 pub use encoder::{RowEncoder, TrainingRows, mean_square};
+pub use kept::{FormNumber, FormPrediction, KeptWeights};
+pub use messages::{Forms, FormsQuery, MAX_FORMS, MAX_QUERY_BATCHES};
 pub use rows::{MAX_BATCHES, RowsChunk, rows_hash};
-pub use simulate::{Simulation, StepNoise, accuracy, simulate, synthetic};
+pub use schedule::DescentStep;
+pub use simulate::{Simulation, StepNoise, accuracy, simulate, simulate_from, synthetic};
+pub use start::DescentStart;
 pub use state::DescentState;
+pub use upload::DescentUpload;
 
 use crate::error::TrainingError;
 use crate::model::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
@@ -33,8 +43,8 @@ const WEIGHT: f64 = 1.0 / (4.0 * RANGE * STEPS as f64);
 /// Largest number of features: with the constant they fill a ciphertext with two rows.
 const MAX_FEATURES: usize = 1023;
 const MAX_EPOCHS: u32 = 1000;
-/// Most steps of a training: days of them, and what a schedule has memory for.
-const MAX_STEPS: usize = 1_000_000;
+/// Of a ciphertext.
+const COEFFICIENTS: usize = 2048;
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,19 +81,6 @@ pub struct Training {
     numbers: Vec<NumericColumn>,
     target: CategoricalColumn,
     hash: Hash,
-}
-
-/// One step of the schedule.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DescentStep {
-    /// Which batch.
-    pub batch: usize,
-    /// Its rows.
-    pub rows: usize,
-    /// What weights are multiplied by to be those of the model: 1 without a penalty.
-    pub shrunk: f64,
-    /// A residual of 1, as a fraction of the torus.
-    pub unit: f64,
 }
 
 impl Training {
@@ -132,7 +129,7 @@ impl Training {
             return Err(TrainingError::field(place, "it has no \"classes\""));
         };
         let target = list(&document.target, classes, &place)?;
-        let most = 2048 / (numbers.len() + 1).next_power_of_two();
+        let most = rows_together(numbers.len() + 1);
         if !(1..=most).contains(&document.batch) {
             return field(format!(
                 "\"batch\" is {}; a ciphertext has room for 1 to {most} rows of so many columns",
@@ -184,6 +181,11 @@ impl Training {
         &self.canonical
     }
 
+    /// What is minimised.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.document.algorithm
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.document.name
@@ -204,6 +206,11 @@ impl Training {
         &self.target
     }
 
+    /// A unit of a column, in the column's own numbers: what a weight is of.
+    pub fn unit(column: &NumericColumn) -> f64 {
+        column.half() / ENDS
+    }
+
     /// Features with the constant, which is the last.
     pub fn features(&self) -> usize {
         self.numbers.len() + 1
@@ -217,63 +224,14 @@ impl Training {
         }
     }
 
-    /// Batches of so many rows.
-    ///
-    /// # Errors
-    /// Fewer rows than a batch.
-    pub fn batches(&self, rows: usize) -> Result<usize, TrainingError> {
-        if rows < self.document.batch {
-            return Err(TrainingError::TooFewRows {
-                found: rows,
-                batch: self.document.batch,
-            });
-        }
-        Ok(rows.div_ceil(self.document.batch))
+    /// Rows that a ciphertext has room for.
+    fn rows_together(&self) -> usize {
+        rows_together(self.features())
     }
 
     /// Rows in each batch, the last one excepted.
     pub const fn batch(&self) -> usize {
         self.document.batch
-    }
-
-    /// All steps on so many rows.
-    ///
-    /// # Errors
-    /// Fewer rows than a batch; more steps than anybody waits for.
-    pub fn schedule(&self, rows: usize) -> Result<Vec<DescentStep>, TrainingError> {
-        let batches = self.batches(rows)?;
-        let document = &self.document;
-        let count = batches.saturating_mul(document.epochs as usize);
-        if count > MAX_STEPS {
-            return Err(TrainingError::TooManySteps {
-                found: count,
-                limit: MAX_STEPS,
-            });
-        }
-        let mut shrunk = 1.0;
-        let mut steps = Vec::with_capacity(count);
-        for number in 0..count {
-            let batch = number % batches;
-            let count = document.batch.min(rows - batch * document.batch);
-            let rate = document.rate / (1.0 + document.decay * number as f64);
-            let next = shrunk * (1.0 - rate * document.penalty);
-            steps.push(DescentStep {
-                batch,
-                rows: count,
-                shrunk,
-                unit: rate / (count as f64 * next) * WEIGHT / f64::from(STEPS),
-            });
-            shrunk = next;
-        }
-        Ok(steps)
-    }
-
-    /// What weights are multiplied by after all steps.
-    fn shrunk_after(&self, steps: &[DescentStep]) -> f64 {
-        let rate = |number: usize| self.document.rate / (1.0 + self.document.decay * number as f64);
-        steps.last().map_or(1.0, |last| {
-            last.shrunk * (1.0 - rate(steps.len() - 1) * self.document.penalty)
-        })
     }
 
     /// The odd part of a residual of z, a fraction of the torus, in units of 1; the other part is
@@ -299,7 +257,7 @@ impl Training {
     /// Weights of the units of features, from fractions of the torus after all steps; rounded to
     /// multiples of a power of two, the largest up to `deviation`, the fractions' own.
     pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], deviation: f64) -> Vec<f64> {
-        let scale = self.shrunk_after(steps) / WEIGHT;
+        let scale = Self::shrunk_after(steps) / WEIGHT;
         let grain = (deviation * scale).log2().floor().exp2();
         let round = |weight: f64| {
             if grain > 0.0 {
@@ -316,7 +274,7 @@ impl Training {
 
     /// A deviation of fractions of the torus as one of weights.
     pub fn weight_deviation(&self, steps: &[DescentStep], deviation: f64) -> f64 {
-        deviation * self.shrunk_after(steps) / WEIGHT
+        deviation * Self::shrunk_after(steps) / WEIGHT
     }
 
     /// The model of sets of weights.
@@ -353,6 +311,11 @@ impl Training {
             },
         }
     }
+}
+
+/// Rows of so many features, with the constant, that a ciphertext has room for.
+const fn rows_together(features: usize) -> usize {
+    COEFFICIENTS / features.next_power_of_two()
 }
 
 #[cfg(test)]

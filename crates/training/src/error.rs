@@ -24,11 +24,14 @@ pub enum TrainingError {
     },
     /// More steps than are run.
     #[error(
-        "the training has {found} steps, at most {limit} are run; lower \"epochs\", or raise \"batch\""
+        "the training has {found} steps{}, at most {limit} are run; lower \"epochs\", or raise \"batch\"",
+        earlier(*.before)
     )]
     TooManySteps {
-        /// Steps.
+        /// Steps, with those before.
         found: usize,
+        /// Steps that were done before on other rows.
+        before: usize,
         /// The limit.
         limit: usize,
     },
@@ -63,6 +66,54 @@ pub enum TrainingError {
         largest: f64,
         /// The table's end.
         range: f64,
+    },
+    /// Weights to start from, of another program.
+    #[error(
+        "the training has {expected} {what}, the start has {found}; take weights of such a model"
+    )]
+    StartShape {
+        /// What is counted.
+        what: &'static str,
+        /// Of the program.
+        expected: usize,
+        /// Of the start.
+        found: usize,
+    },
+    /// A weight to start from that the program has no room for.
+    #[error(
+        "the weight of {name} for class {class:?} is {value:.3} for a unit of {unit}, and must be a number of at most {limit} on either side: beyond that a unit alone leads to residuals of the wrong sign; narrow the column's range in the spec, or start from a model with smaller weights (a penalty makes them smaller)"
+    )]
+    StartWeight {
+        /// Of what: a column, or the constant.
+        name: String,
+        /// The class that it speaks for.
+        class: String,
+        /// The weight, of a unit.
+        value: f64,
+        /// The largest that there may be.
+        limit: f64,
+        /// A unit, in the column's numbers.
+        unit: f64,
+    },
+    /// Forms beyond the table before the first step.
+    #[error(
+        "the weights that the training starts from lead to |z| of {largest:.1} on these rows, and above {range} residuals are wrong; start from a model with smaller weights (a penalty makes them smaller), or from nothing"
+    )]
+    StartBeyond {
+        /// The largest.
+        largest: f64,
+        /// The table's end.
+        range: f64,
+    },
+    /// Forms that could go around the torus unseen.
+    #[error(
+        "the weights lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} a prediction by encrypted weights would be another one unseen; have the weights decrypted (without --keep-encrypted), or train with a penalty or narrower ranges"
+    )]
+    Reaches {
+        /// How far.
+        reach: f64,
+        /// The limit.
+        limit: f64,
     },
     /// Residuals below their errors.
     #[error(
@@ -229,5 +280,13 @@ impl TrainingError {
             fit,
             problem: problem.into(),
         }
+    }
+}
+
+/// Of steps, that some were done before.
+fn earlier(before: usize) -> String {
+    match before {
+        0 => String::new(),
+        _ => format!(" with the {before} before it"),
     }
 }

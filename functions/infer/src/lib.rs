@@ -3,6 +3,7 @@
 //! | route | what |
 //! |---|---|
 //! | `POST /v2/models/{model}/predict` | a query in, a reply out |
+//! | `POST /v2/jobs/{id}/predict` | encrypted rows in, their forms by the weights that the job has trained out |
 //! | `POST /v2/frames/explain` | what a query over stored frames takes, and how exact its answer is |
 //! | `POST /v2/frames/query` | its answer |
 //!
@@ -45,6 +46,13 @@ async fn handle(
         let query: FrameQuery = http::json_body(request)?;
         let reply = Box::pin(answering.query(tenant, &query, call)).await?;
         return Ok(http::response(StatusCode::OK, api::ANSWER, reply));
+    }
+    if route == Route::PredictTrained {
+        let job = http::id("job", parameter)?;
+        let query = http::body(request, api::QUERY, api::MAX_REQUEST)?;
+        let reply = answering.forms(tenant, (job, query.to_vec()), call);
+        let reply = Box::pin(reply).await?;
+        return Ok(http::response(StatusCode::OK, api::REPLY, reply));
     }
     let name: ModelName = http::id("model", parameter)?;
     let asked = Asked {

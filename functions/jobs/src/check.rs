@@ -5,6 +5,7 @@ use cipherfn_protocol::api::job::{
     WORKER_SECONDS,
 };
 use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_training::descent::Training;
 use std::collections::HashMap;
 
 /// Chunks must be 1 to `most`, of a size that is taken, and no two the same: the same query twice
@@ -67,6 +68,27 @@ pub(crate) fn training(declaration: &JobDeclaration) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A step must not be predicted to take longer than a worker has: a state is kept between steps, so three
+/// workers would be lost for nothing.
+pub(crate) fn steps(training: &Training, cost: &RowCost) -> Result<(), Problem> {
+    let seconds = cost.worker_microseconds() / 1e6;
+    if seconds <= WORKER_SECONDS {
+        return Ok(());
+    }
+    let batch = training.batch();
+    let most = (batch as f64 * WORKER_SECONDS / seconds).floor();
+    let way_out = if most >= 1.0 {
+        format!("lower \"batch\" in the spec to {most} and publish that")
+    } else {
+        "train on fewer classes".to_owned()
+    };
+    let detail = format!(
+        "specs: a step of {batch} rows and {} sets of weights is predicted to take {seconds:.0} s of a worker, which has {WORKER_SECONDS} s; {way_out}, or have the operator give workers more memory (WorkerMemory)",
+        training.sets()
+    );
+    Err(Problem::new(ProblemType::MalformedRequest, detail))
+}
+
 /// What a worker does of a row, all or a part of it, must not be predicted to take longer than a worker
 /// has: there is no checkpoint within a row, so three would be lost for nothing.
 pub(crate) fn time(parts: u32, cost: &RowCost) -> Result<(), Problem> {
@@ -88,13 +110,14 @@ pub(crate) fn time(parts: u32, cost: &RowCost) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{chunks, parts, time, training};
+    use super::{chunks, parts, steps, time, training};
     use cipherfn_protocol::api::job::{
         ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, MAX_TRAINING,
         RowCost, UploadFolder,
     };
     use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_protocol::message::KeyId;
+    use cipherfn_training::descent::Training;
 
     fn chunk(bytes: u64, digit: u8) -> ChunkFile {
         ChunkFile {
@@ -188,5 +211,34 @@ mod tests {
             let refused = declared(seconds, in_parts).unwrap_err();
             assert!(refused.contains(way_out), "{refused}");
         }
+    }
+    /// Sets of weights are one a class, and a row of a step takes 19 ms of a thread for each.
+    #[test]
+    fn steps_that_no_worker_would_end_are_refused_with_the_batch_that_it_takes() {
+        let refused = |batch: usize, classes: usize, memory| {
+            let classes: Vec<String> = (0..classes).map(|class| format!("\"{class}\"")).collect();
+            let text = format!(
+                "format = 1\nname = \"t\"\nalgorithm = \"svm\"\nbatch = {batch}\nepochs = 1\nrate = 1.0\n[[column]]\nname = \"a\"\nlow = 0\nhigh = 1\n[target]\nname = \"y\"\nclasses = [{}]\n",
+                classes.join(", ")
+            );
+            let training = Training::from_toml(&text).unwrap();
+            let cost = RowCost {
+                specs: training.hash(),
+                row_microseconds: training.step_microseconds(),
+                worker_memory_mb: memory,
+                architecture: "x86_64".to_owned(),
+            };
+            steps(&training, &cost).map_err(|refused| refused.detail)
+        };
+        assert_eq!(refused(1024, 2, 1769), Ok(()));
+        assert_eq!(refused(1024, 46, 1769), Ok(()));
+        let late = refused(1024, 60, 1769).unwrap_err();
+        assert!(
+            late.contains("1167 s of a worker") && late.contains("\"batch\" in the spec to 789"),
+            "{late}"
+        );
+        assert_eq!(refused(1024, 60, 3538), Ok(()));
+        let never = refused(1, 1000, 20).unwrap_err();
+        assert!(never.contains("fewer classes"), "{never}");
     }
 }

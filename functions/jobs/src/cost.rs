@@ -1,11 +1,12 @@
 //! What a row of a job is predicted to take.
 
-use crate::Jobs;
+use crate::{Jobs, check};
 use cipherfn_protocol::api::job::RowCost;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::{Failure, http};
+use cipherfn_training::descent::Training;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use std::env;
@@ -43,7 +44,27 @@ impl Jobs {
         version: &LiveVersion,
     ) -> Result<Option<RowCost>, Failure> {
         let predicted = self.registry.row_microseconds(name, version).await?;
-        Ok(predicted.map(|row_microseconds| RowCost {
+        Ok(predicted.map(|row_microseconds| self.of_worker(specs, row_microseconds)))
+    }
+
+    /// That a worker ends a step of a training program.
+    pub(crate) async fn check_steps(
+        &self,
+        (name, hash): (&ModelName, SpecsHash),
+        version: &LiveVersion,
+    ) -> Result<(), Failure> {
+        let program = self.registry.specs(name, version, hash).await?;
+        // What cannot be read the worker says.
+        let training = program.and_then(|bytes| Training::from_json(&bytes).ok());
+        if let Some(training) = training {
+            let cost = self.of_worker(hash, training.step_microseconds());
+            check::steps(&training, &cost)?;
+        }
+        Ok(())
+    }
+
+    fn of_worker(&self, specs: SpecsHash, row_microseconds: f64) -> RowCost {
+        RowCost {
             specs,
             row_microseconds,
             worker_memory_mb: self.rules.worker_memory_mb,
@@ -52,6 +73,6 @@ impl Jobs {
                 "aarch64" => "arm64".to_owned(),
                 other => other.to_owned(),
             },
-        }))
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Jobs that train: all chunks are rows of one training, the result its state after the last step.
 
 use crate::work::{End, Work};
-use cipherfn_answering::{Answering, AskedTraining, Stretch};
+use cipherfn_answering::{Answering, AskedTraining, DescentUpload, Stretch};
 use cipherfn_service::Failure;
 use cipherfn_service::registry::UploadedWork;
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ pub(crate) async fn train(
     };
     let bytes = order.chunks.iter().map(|chunk| chunk.bytes).sum();
     answering.check_rows(bytes)?;
-    let mut chunks = Vec::with_capacity(order.chunks.len());
+    let mut upload = DescentUpload::default();
     for number in 0..order.chunks.len() {
         let file = work.uploaded(number).await?;
-        chunks.push(cipherfn_answering::read_rows(number, &file)?);
+        cipherfn_answering::take_rows(&mut upload, (number, &file))?;
     }
-    let mut run = answering.begin_training(asked, chunks, work.call).await?;
+    let mut run = answering.begin_training(asked, upload, work.call).await?;
     if let Some(kept) = work.kept().await? {
         let resumed = run.resume(&kept);
         resumed.map_err(|error| work.altered(&error.to_string()))?;

@@ -11,7 +11,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent as Run, SET, noise, required_parts};
 use cipherfn_training::descent::{
-    RowEncoder, Training, accuracy, mean_square, rows_hash, simulate,
+    RowEncoder, Training, accuracy, mean_square, simulate,
 };
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
@@ -82,10 +82,8 @@ impl Descent {
                 let secret = Arc::new(secret);
                 let plain = rows.as_slice().into();
                 let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
-                let batch = encryption.batch_bytes();
-                let chunks = encryption.collect::<std::result::Result<Vec<_>, _>>()?;
-                let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(batch)));
-                let mut run = Run::new(&training, &key, chunks)?;
+                let (upload, hash) = encryption.upload()?;
+                let mut run = Run::new(&training, &key, upload)?;
                 loop {
                     watch.check()?;
                     let (done, of) = run.progress();

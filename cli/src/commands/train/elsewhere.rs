@@ -2,23 +2,24 @@
 
 use super::rows::{self, read_rows};
 use super::unfinished::{Same, Unfinished};
-use super::{Given, Train, Trained, noise};
+use super::{Given, Train, Trained, kept, simulated};
 use crate::files::Content;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
 use crate::trust;
 use crate::usage::bail_usage;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_client_http::{
-    Existing, FetchedProgram, KeyRing, Service, ServiceError, Uploaded, UploadedRows,
+    Existing, FetchedProgram, KeptTraining, KeyRing, RowsName, Service, ServiceError, Uploaded,
+    UploadedRows,
 };
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
-use cipherfn_training::descent::simulate;
+use cipherfn_training::descent::KeptWeights;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,15 +47,26 @@ impl Train {
             let training = fetched.training.clone();
             let target = self.target.as_deref();
             let rows = read_rows(&training, target, &self.format, input, terminal)?;
-            let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
-                .with_context(|| input.name())?;
+            let start = match self.go_on {
+                Some(job) => kept::start(&service, &ring, &training, job).await?,
+                None => self.start_of(&training)?,
+            };
+            let simulated = simulated((&training, &start), &rows, input)?;
+            let kept = self.keep_encrypted.then(|| {
+                let begun = (&start, rows.rows.len());
+                KeptWeights::of(&training, begun, &simulated)
+            });
+            let kept = kept.transpose()?;
             let secret = self.keys_at(&service, &ring, terminal).await?;
             let same = Same {
                 service: service.url(),
                 program: &name,
                 version: training.hash(),
                 key: secret.id(),
-                table: rows::hash(&rows),
+                rows: RowsName {
+                    table: rows::hash(&rows),
+                    start: self.is_started().then(|| rows::start_hash(&start)),
+                },
             };
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
                 terminal::notice(&format!(
@@ -63,21 +75,17 @@ impl Train {
                 ));
                 uploaded
             } else {
-                let encryption = RowsEncryption::new(
-                    Arc::clone(&secret),
-                    &training,
-                    rows.rows.as_slice().into(),
-                    None,
-                )?;
+                let encryption = self.encryption(&secret, (&training, &start), &rows)?;
                 let uploaded = upload(&service, &same, encryption, terminal).await?;
                 unfinished.write(&uploaded)?;
                 uploaded
             };
-            let start = Instant::now();
-            let steps = training.schedule(uploaded.rows)?.len();
+            let began = Instant::now();
+            let steps = training.schedule_after(start.before, uploaded.rows)?.len();
             let (job, result) = train(&service, &uploaded, (&unfinished, steps), terminal).await?;
             let given = Given {
                 training: &training,
+                start: &start,
                 rows: &rows,
                 simulated: &simulated,
                 secret: &secret,
@@ -86,11 +94,20 @@ impl Train {
                 rows_hash: uploaded.rows_hash,
                 result: &result,
                 upload_bytes: uploaded.declaration.chunks.iter().map(|it| it.bytes).sum(),
-                seconds: start.elapsed().as_secs_f64(),
+                seconds: began.elapsed().as_secs_f64(),
             };
-            let whose = Some(whose(&fetched));
-            self.write(&given, &trained, (output, whose), terminal)?;
-            service.delete_job(job).await?;
+            let whose = whose(&fetched);
+            if let Some(weights) = kept {
+                let place = (service.url(), job);
+                let program = (&name, training.canonical());
+                let named = (uploaded.rows, uploaded.rows_hash);
+                let kept = KeptTraining::new(place, program, named, weights);
+                let told = (output, whose);
+                self.keep((&given, &kept), &trained, (&ring, told), terminal)?;
+            } else {
+                self.write(&given, &trained, (output, Some(whose)), terminal)?;
+                service.delete_job(job).await?;
+            }
             unfinished.remove()
         })
     }
@@ -160,7 +177,7 @@ async fn upload(
     terminal: Terminal,
 ) -> Result<UploadedRows> {
     let progress = terminal.progress(Some(encryption.bytes()), Unit::Bytes, "uploading");
-    let uploaded = service.upload_rows(same.program, encryption, same.table, |sent| {
+    let uploaded = service.upload_rows(same.program, encryption, same.rows, |sent| {
         progress.set_position(sent.bytes);
     });
     let uploaded = uploaded.await;

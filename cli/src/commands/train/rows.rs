@@ -5,8 +5,13 @@ use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use crate::training::Columns;
 use anyhow::{Context, Result};
+use cipherfn_compiler::linear::start_weights;
+use cipherfn_compiler::read::read_model;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_training::descent::{RowEncoder, Training, TrainingRows};
+use cipherfn_training::descent::{DescentStart, RowEncoder, Training, TrainingRows};
+
+/// Largest model file.
+const MAX_MODEL: u64 = 256 << 20;
 
 /// The rows of a table.
 pub(crate) fn read_rows(
@@ -38,4 +43,24 @@ pub(super) fn hash(rows: &TrainingRows) -> Hash {
         features.chain((*class as u64).to_le_bytes())
     });
     Hash::of(&rows.collect::<Vec<u8>>())
+}
+
+/// The weights of a model as a training's start.
+pub(super) fn read_start(training: &Training, source: &InputSource) -> Result<DescentStart> {
+    let read = || {
+        let model = read_model(&source.read_all(MAX_MODEL)?)?;
+        Ok::<_, anyhow::Error>(training.start(&start_weights(&model, training)?)?)
+    };
+    read().with_context(|| source.name())
+}
+
+/// Names a start, in the clear: for files that do not leave this machine.
+pub(super) fn start_hash(start: &DescentStart) -> Hash {
+    let weights = start.fractions.iter().flatten();
+    let weights = weights.flat_map(|fraction| fraction.to_le_bytes());
+    Hash::of(
+        &weights
+            .chain(start.before.to_le_bytes())
+            .collect::<Vec<u8>>(),
+    )
 }

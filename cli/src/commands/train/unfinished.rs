@@ -3,7 +3,7 @@
 use crate::files::Destination;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_client_http::{Readers, UploadedRows, unfinished_file};
+use cipherfn_client_http::{Readers, RowsName, UploadedRows, unfinished_file};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
@@ -20,8 +20,8 @@ pub(super) struct Same<'a> {
     pub(super) program: &'a ModelName,
     pub(super) version: Hash,
     pub(super) key: KeyId,
-    /// The table's rows.
-    pub(super) table: Hash,
+    /// The table's rows, and what weights the training starts from.
+    pub(super) rows: RowsName,
 }
 
 impl Unfinished {
@@ -63,7 +63,8 @@ impl Unfinished {
             ("program", declared.model == *same.program),
             ("version of the program", declared.specs == same.version),
             ("key", declared.key == same.key),
-            ("table", uploaded.table == same.table),
+            ("table", uploaded.table == same.rows.table),
+            ("start", uploaded.start == same.rows.start),
         ] {
             if !is_same {
                 bail!(

@@ -6,6 +6,7 @@
 //! PUT    (presigned, to S3)   one a chunk, bound to exactly that size and checksum
 //! POST   /v2/jobs         a model, a key, and the chunks, in order --> a job
 //! GET    /v2/jobs/{id}    where its chunks stand; results to fetch, as long as it runs and after
+//! POST   /v2/jobs/{id}/predict   of a training that is over: encrypted rows --> their forms by its encrypted weights
 //! DELETE /v2/jobs/{id}    ends it, and deletes what was uploaded for it and what came of it
 //! ```
 //! A chunk is a whole query, its result the reply. A job may say that the model is evaluated in parts:

@@ -133,6 +133,8 @@ problem_types! {
     KeyConflict = "key-conflict", 409, "key registered with other content";
     /// The idempotency key is that of another job.
     JobConflict = "job-conflict", 409, "job declared with other content";
+    /// A training whose weights are asked before its last step, or that has none.
+    NotTrained = "not-trained", 409, "not trained";
     /// Declared and not completed, or rejected.
     KeyNotActive = "key-not-active", 409, "key not active";
     /// The model needs a part of the key that is not registered.

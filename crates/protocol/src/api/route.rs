@@ -47,6 +47,8 @@ pub enum Route {
     JobStatus,
     /// Ends a job.
     DeleteJob,
+    /// Answers rows by the weights that a training has left encrypted.
+    PredictTrained,
     /// The caller's stored frames.
     Frames,
     /// Declares a frame.
@@ -106,7 +108,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Models,
         Self::Specs,
         Self::Programs,
@@ -123,6 +125,7 @@ impl Route {
         Self::DeclareJob,
         Self::JobStatus,
         Self::DeleteJob,
+        Self::PredictTrained,
         Self::Frames,
         Self::DeclareFrame,
         Self::FrameStatus,
@@ -158,6 +161,7 @@ impl Route {
             | Self::DeclareJob
             | Self::JobStatus
             | Self::DeleteJob
+            | Self::PredictTrained
             | Self::Frames
             | Self::DeclareFrame
             | Self::FrameStatus
@@ -192,6 +196,7 @@ impl Route {
             | Self::Predict
             | Self::DeclareUploads
             | Self::DeclareJob
+            | Self::PredictTrained
             | Self::DeclareFrame
             | Self::ExplainQuery
             | Self::QueryFrames
@@ -215,7 +220,9 @@ impl Route {
             | Self::CompleteKey
             | Self::KeyStatus
             | Self::DeleteKey => Function::RegisterKey,
-            Self::Predict | Self::ExplainQuery | Self::QueryFrames => Function::Infer,
+            Self::Predict | Self::PredictTrained | Self::ExplainQuery | Self::QueryFrames => {
+                Function::Infer
+            }
             Self::Cost
             | Self::DeclareUploads
             | Self::DeclareJob
@@ -290,6 +297,7 @@ impl Route {
             Self::DeclareUploads => "/uploads",
             Self::DeclareJob => "/jobs",
             Self::JobStatus | Self::DeleteJob => "/jobs/{id}",
+            Self::PredictTrained => "/jobs/{id}/predict",
             Self::Frames | Self::DeclareFrame => "/frames",
             Self::FrameStatus | Self::DeleteFrame => "/frames/{frame}",
             Self::ExplainQuery => "/frames/explain",

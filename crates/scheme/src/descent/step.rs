@@ -10,32 +10,37 @@ use crate::keys::ExpandedEvaluationKey;
 use crate::operations::{invert, isolate};
 use crate::polynomial;
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// One step on the first `rows` rows of a batch, on all threads of the current pool; the same bits
-/// on any number of them. The key has its parts `inverse` and `bootstrap`.
+/// One step on some rows of a batch, on all threads of the current pool; the same bits on any number of
+/// them. Rows that are not among them have no part in it, beside the noise of their features. The key has its
+/// parts `inverse` and `bootstrap`.
 ///
 /// # Errors
-/// A key that lacks a part, another number of levels; more rows than a batch has.
+/// A key that lacks a part, another number of levels; rows that a batch has no room for.
 pub fn step(
     key: &ExpandedEvaluationKey,
     bootstrap: &BootstrapKey,
     batch: &Batch,
-    rows: usize,
+    rows: Range<usize>,
     residual: &Residual,
     weights: &mut Weights,
 ) -> Result<(), SchemeError> {
     let shape = &batch.shape;
     shape.set.require("evaluation key", key.parameter_set())?;
-    if rows > shape.samples() {
+    if rows.end > shape.samples() {
         return Err(SchemeError::Count {
             what: "rows of a batch",
             expected: shape.samples(),
-            found: rows,
+            found: rows.end,
         });
     }
     let forms = batch.times(&weights.0);
-    let all: Vec<usize> = (0..rows).collect();
-    let share = rows.div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+    let all: Vec<usize> = rows.collect();
+    let share = all
+        .len()
+        .div_ceil(rayon::current_num_threads())
+        .clamp(1, BATCH);
     let sums: Vec<Glwe> = all
         .par_chunks(share)
         .map(|rows| residuals(key, bootstrap, &forms, rows, residual))

@@ -33,10 +33,17 @@ pub fn residual_variance(
 }
 
 /// Variance of the error that a step adds to a weight: that of its feature's residuals, each times the
-/// feature's square, of the product (`squares` as in [`product_variance`]) and of the partial trace, in
-/// which the key switch of a level is doubled by each of the later ones. Isolating leaves errors in a
-/// residual's other coefficients, too: at most 0.03 % of the variance, not counted.
+/// feature's square, of the product (`squares` as in [`product_variance`]) and of the partial trace.
+/// Isolating leaves errors in a residual's other coefficients, too: at most 0.03 % of the variance, not
+/// counted.
 pub fn update_variance(shape: &BatchShape, residuals: Variance, squares: f64) -> Variance {
+    residuals + product_variance(shape.set, squares) + traced_variance(shape)
+}
+
+/// Variance of the error that a step adds to every coefficient of the weights' ciphertext: of the partial
+/// trace, in which the key switch of a level is doubled by each of the later ones, and of the automorphism
+/// behind it.
+pub fn traced_variance(shape: &BatchShape) -> Variance {
     let set = shape.set;
     let levels = shape.samples().ilog2();
     let key_switch = set.packing().map(|packing| packing.key_switch);
@@ -47,9 +54,7 @@ pub fn update_variance(shape: &BatchShape, residuals: Variance, squares: f64) ->
             4f64.powi(levels as i32 - 1 - level) * noise::key_switch(set, *gadget)
         })
         .sum();
-    residuals
-        + product_variance(set, squares)
-        + trace
+    trace
         + shift_variance(set.ring.polynomial_size, levels)
         + invert::variance(set).unwrap_or_default()
 }

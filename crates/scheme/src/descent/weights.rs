@@ -4,6 +4,8 @@ use super::BatchShape;
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
+use crate::seeded::{Encryptor, Masks};
+use zeroize::Zeroizing;
 
 /// Weights under the secret key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,42 @@ impl Weights {
             mask: vec![0; shape.set.mask_len()],
             body: vec![0; shape.set.ring.polynomial_size],
         })
+    }
+
+    /// Encrypts weights, torus words, one a feature, with a fresh ciphertext's error.
+    ///
+    /// # Errors
+    /// A key of another set than `shape`'s, another number of weights than of features.
+    pub fn encrypt(
+        key: &SecretKey,
+        shape: &BatchShape,
+        weights: &[u64],
+    ) -> Result<Self, SchemeError> {
+        shape.set.require("secret key", key.parameter_set())?;
+        if weights.len() != shape.features {
+            return Err(SchemeError::Count {
+                what: "weights",
+                expected: shape.features,
+                found: weights.len(),
+            });
+        }
+        let mut body = Zeroizing::new(vec![0; shape.set.ring.polynomial_size]);
+        for (feature, weight) in weights.iter().enumerate() {
+            let (place, negated) = shape.weight(feature);
+            body[place] = if negated {
+                weight.wrapping_neg()
+            } else {
+                *weight
+            };
+        }
+        let mut encryptor = Encryptor::new(key)?;
+        let mut mask = vec![0; shape.set.mask_len()];
+        Masks::new(encryptor.seed()).fill(&mut mask);
+        encryptor.encrypt(&mut body);
+        Ok(Self(Glwe {
+            mask,
+            body: body.to_vec(),
+        }))
     }
 
     /// The weights as torus words, with their errors.

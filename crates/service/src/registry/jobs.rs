@@ -212,6 +212,16 @@ impl<B: Bucket> Registry<B> {
         self.bucket.presign_get(&path, lifetime).await
     }
 
+    /// What an attempt made of a chunk.
+    pub async fn result(
+        &self,
+        job: &Job,
+        (number, attempt): (usize, u32),
+        file: ChunkFile,
+    ) -> Result<Input, StorageError> {
+        self.bound(&result_path(job, number, attempt), file).await
+    }
+
     pub(super) async fn stored_job(&self, id: JobId) -> Result<Stored<Job>, StorageError> {
         document::read(&self.bucket, &record_path(id)).await
     }

@@ -11,7 +11,7 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{
-    DescentState, DescentStep, RowsChunk, StepNoise, Training, rows_hash,
+    DescentState, DescentStep, DescentUpload, RowsChunk, StepNoise, Training, rows_hash,
 };
 
 /// Parameter set of trainings.
@@ -29,6 +29,9 @@ pub enum DescentError {
     /// The program, and bytes that are no state of it.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// A start of something else.
+    #[error("what the training starts from: {0}")]
+    Start(TrainingError),
     /// No rows.
     #[error("there are no chunks of rows; encrypt the rows and give all chunks")]
     NoChunks,
@@ -46,38 +49,38 @@ pub enum DescentError {
     },
     /// A chunk that is not the next one.
     #[error(
-        "chunk {chunk} of the rows begins with batch {found} where batch {expected} comes next: a chunk is missing, doubled or in another place; give all chunks once, in order"
+        "chunk {chunk} of the rows begins with ciphertext {found} where ciphertext {expected} comes next: a chunk is missing, doubled or in another place; give all chunks once, in order"
     )]
     OutOfOrder {
         /// Number of the chunk, from 0.
         chunk: usize,
-        /// Number of the batch that comes next, from 0.
+        /// Number of the ciphertext that comes next, from 0.
         expected: u64,
         /// Number that the chunk says.
         found: u64,
     },
-    /// A chunk that is no whole number of batches.
+    /// A chunk that is no whole number of ciphertexts.
     #[error(
-        "chunk {chunk} of the rows has {bytes} bytes of batches, which have {batch} each; encrypt the rows again"
+        "chunk {chunk} of the rows has {bytes} bytes of ciphertexts, which have {batch} each; encrypt the rows again"
     )]
     PartOfBatch {
         /// Number of the chunk, from 0.
         chunk: usize,
         /// Its bytes.
         bytes: usize,
-        /// Bytes of a batch.
+        /// Bytes of a ciphertext.
         batch: usize,
     },
-    /// Batches that are missing at the end, or too many.
+    /// Ciphertexts that are missing at the end, or too many.
     #[error(
-        "the chunks have {found} batches where {rows} rows take {expected}: chunks are missing at the end, or too many; give all chunks once, in order"
+        "the chunks have {found} ciphertexts where {rows} rows take {expected}: chunks are missing at the end, or too many; give all chunks once, in order"
     )]
     Batches {
         /// Rows that the chunks say there are.
         rows: u64,
-        /// Batches of so many rows, for all sets of weights.
+        /// Ciphertexts of so many rows, for all sets of weights.
         expected: usize,
-        /// Batches given.
+        /// Ciphertexts given.
         found: usize,
     },
     /// A key that the state is not under.
@@ -107,8 +110,9 @@ pub struct Descent {
     set: &'static ParameterSet,
     steps: Vec<DescentStep>,
     chunks: Vec<RowsChunk>,
-    /// Batches of each set of weights.
-    batches: usize,
+    /// Ciphertexts of each set of weights, and batches of each of them.
+    ciphertexts: usize,
+    together: usize,
     rows: Hash,
     weights: Vec<Weights>,
     done: usize,
@@ -142,7 +146,9 @@ pub fn noise(
             part: BOOTSTRAP,
             set: set.name,
         })?;
-    let squares = mean_square * (training.batch() * training.features()) as f64;
+    // All batches of a ciphertext add to the error of its products.
+    let rows = training.batches_together() * training.batch();
+    let squares = mean_square * (rows * training.features()) as f64;
     let looked_up = cipherfn_scheme::bootstrap::lookup_variance(set, bootstrap);
     let of_residual = residual_variance(set, bootstrap, 0.0, Variance::default());
     Ok(StepNoise {
@@ -157,18 +163,21 @@ pub fn noise(
 }
 
 impl Descent {
-    /// From the encrypted rows: all chunks, in order.
+    /// From what was uploaded: all chunks of rows, in order, and what it starts from.
     ///
     /// # Errors
-    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch.
+    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch; a
+    /// start of another program or key.
     pub fn new(
         training: &Training,
         key: &ExpandedEvaluationKey,
-        chunks: Vec<RowsChunk>,
+        upload: impl Into<DescentUpload>,
     ) -> Result<Self, DescentError> {
+        let DescentUpload { start, chunks } = upload.into();
         let set = key.parameter_set();
         let shape = BatchShape::new(set, training.features())?;
-        let rows = chunks.first().ok_or(DescentError::NoChunks)?.rows;
+        let first = chunks.first().ok_or(DescentError::NoChunks)?;
+        let (rows, shared) = (first.rows, first.shared);
         let mut next = 0;
         for (number, chunk) in chunks.iter().enumerate() {
             let own = (training.hash(), key.id(), set.tag());
@@ -177,6 +186,7 @@ impl Descent {
                 ("key", "the one at hand", chunk.key == own.1),
                 ("parameter set", "the key", chunk.parameter_set == own.2),
                 ("number of rows", "chunk 0", chunk.rows == rows),
+                ("form", "chunk 0", chunk.shared == shared),
             ] {
                 if !same {
                     return Err(DescentError::OtherChunk {
@@ -205,8 +215,14 @@ impl Descent {
         }
         // Rows that no upload has: the schedule of so many would not fit memory.
         let count = usize::try_from(rows).unwrap_or(usize::MAX);
-        let batches = training.batches(count)?;
-        let (expected, found) = (batches.saturating_mul(training.sets()), next as usize);
+        let together = if shared {
+            training.batches_together()
+        } else {
+            1
+        };
+        let ciphertexts = training.batches(count)?.div_ceil(together);
+        let expected = ciphertexts.saturating_mul(training.sets());
+        let found = next as usize;
         if expected != found {
             return Err(DescentError::Batches {
                 rows,
@@ -214,17 +230,29 @@ impl Descent {
                 found,
             });
         }
+        let (before, weights) = match &start {
+            None => (0, vec![Weights::zero(&shape); training.sets()]),
+            Some(start) => {
+                let named = (training.hash(), DescentState::no_rows());
+                let of_this = start.require(named, (key.id(), set.tag()));
+                of_this.map_err(DescentError::Start)?;
+                let weights = Weights::read_sets(&shape, training.sets(), &start.weights)?;
+                (start.steps, weights)
+            }
+        };
+        let start = start.map(|start| Hash::of(&start.to_file_bytes()));
         let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(shape.bytes()));
         Ok(Self {
             training: training.clone(),
             key: key.id(),
             shape,
             set,
-            steps: training.schedule(count)?,
-            rows: rows_hash(hashes),
+            steps: training.schedule_after(before, count)?,
+            rows: rows_hash(start.into_iter().chain(hashes)),
             chunks,
-            batches,
-            weights: vec![Weights::zero(&shape); training.sets()],
+            ciphertexts,
+            together,
+            weights,
             done: 0,
         })
     }
@@ -255,16 +283,19 @@ impl Descent {
         for (set, weights) in next.iter_mut().enumerate() {
             // Read anew in each epoch: the Fourier form is nearly three times as large, and making it is
             // few transforms beside a bootstrap a row.
-            let batch = Batch::read(&self.shape, self.batch(set * self.batches + now.batch))?;
-            step(key, bootstrap, &batch, now.rows, &residual, weights)?;
+            let number = set * self.ciphertexts + now.batch / self.together;
+            let batch = Batch::read(&self.shape, self.ciphertext(number))?;
+            let first = now.batch % self.together * self.training.batch();
+            let rows = first..first + now.rows;
+            step(key, bootstrap, &batch, rows, &residual, weights)?;
         }
         self.weights = next;
         self.done += 1;
         Ok(true)
     }
 
-    /// The bytes of a batch of the sequence; none of one that is not there.
-    fn batch(&self, number: usize) -> &[u8] {
+    /// The bytes of a ciphertext of the sequence; none of one that is not there.
+    fn ciphertext(&self, number: usize) -> &[u8] {
         let after = self
             .chunks
             .partition_point(|chunk| chunk.first <= number as u64);

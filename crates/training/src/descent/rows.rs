@@ -1,17 +1,19 @@
 //! Encrypted rows of a training as files.
 //!
-//! The batches of all sets of weights, set by set, are one sequence, and a chunk is a stretch of it: so
-//! whoever has all chunks knows that no batch is missing, doubled or in another place.
+//! Batches share ciphertexts: each holds as many whole batches as it has room for. The ciphertexts of all
+//! sets of weights, set by set, are one sequence, and a chunk is a stretch of it: so whoever has all chunks
+//! knows that none is missing, doubled or in another place.
 //!
-//! Payload of a frame of kind [`FrameKind::TrainingRows`], version 1 (integers little endian):
+//! Payload of a frame of kind [`FrameKind::TrainingRows`], version 2 (integers little endian); in version 1
+//! each ciphertext holds one batch:
 //!
 //! ```text
 //! offset  size  field
 //!      0    32  hash of the program
 //!     32    16  id of the secret key
 //!     48     8  rows of the whole training
-//!     56     8  number of the chunk's first batch in the sequence, from 0
-//!   then     -  batches, one behind the other
+//!     56     8  number of the chunk's first ciphertext in the sequence, from 0
+//!   then     -  ciphertexts, one behind the other
 //! ```
 
 use crate::error::TrainingError;
@@ -20,13 +22,14 @@ use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 
-const VERSION: u16 = 1;
-/// Bytes before the batches.
+/// A batch a ciphertext, and several.
+const VERSIONS: [u16; 2] = [1, 2];
+/// Bytes before the ciphertexts.
 const HEAD: usize = 64;
-/// Most bytes of batches in a chunk that a service takes.
+/// Most bytes of ciphertexts in a chunk that a service takes.
 pub const MAX_BATCHES: usize = MAX_CHUNK as usize - HEADER_LEN - HEAD;
 
-/// Some batches of a training.
+/// Some ciphertexts of a training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowsChunk {
     /// Hash of the program.
@@ -37,8 +40,10 @@ pub struct RowsChunk {
     pub parameter_set: ParameterSetTag,
     /// Rows of the whole training.
     pub rows: u64,
-    /// Number of the first batch in the sequence of all sets' batches.
+    /// Number of the first ciphertext in the sequence of all sets' ones.
     pub first: u64,
+    /// Whether batches share ciphertexts; those of earlier clients do not.
+    pub shared: bool,
     /// The ciphertexts.
     pub batches: Vec<u8>,
 }
@@ -56,7 +61,7 @@ impl RowsChunk {
         .concat();
         frame::encode(
             FrameKind::TrainingRows,
-            VERSION,
+            VERSIONS[usize::from(self.shared)],
             self.parameter_set,
             &payload,
         )
@@ -68,7 +73,7 @@ impl RowsChunk {
     /// Bytes that are no chunk of rows, or more than a service takes.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
         let limit = (HEAD + MAX_BATCHES) as u64;
-        let frame = frame::decode(bytes, FrameKind::TrainingRows, &[VERSION], limit)?;
+        let frame = frame::decode(bytes, FrameKind::TrainingRows, &VERSIONS, limit)?;
         let split = || {
             let (program, rest) = frame.payload.split_first_chunk()?;
             let (key, rest) = rest.split_first_chunk()?;
@@ -89,18 +94,19 @@ impl RowsChunk {
             parameter_set: frame.parameter_set,
             rows: u64::from_le_bytes(rows),
             first: u64::from_le_bytes(first),
+            shared: frame.version == VERSIONS[1],
             batches,
         })
     }
 
-    /// Hashes of its batches of so many bytes each.
+    /// Hashes of its ciphertexts of so many bytes each.
     pub fn hashes(&self, batch: usize) -> impl Iterator<Item = Hash> {
         self.batches.chunks(batch.max(1)).map(Hash::of)
     }
 }
 
-/// What names all rows of a training, however they are cut into chunks: of the hashes of all batches in
-/// the sequence.
+/// What names all that was uploaded for a training, however rows are cut into chunks: of the hashes of all
+/// ciphertexts in the sequence, behind that of the start's file where there is one.
 pub fn rows_hash(batches: impl IntoIterator<Item = Hash>) -> Hash {
     let hashes: Vec<u8> = batches
         .into_iter()

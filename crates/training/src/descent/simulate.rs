@@ -1,6 +1,6 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{DescentStep, RANGE, Training};
+use super::{DescentStart, DescentStep, RANGE, Training};
 use crate::error::TrainingError;
 
 /// Standard deviations, as fractions of the torus.
@@ -28,7 +28,7 @@ pub struct Simulation {
     pub deviation: f64,
 }
 
-/// Runs all steps on rows in their order, with noise from a fixed seed.
+/// Runs all steps on rows in their order from weights of zero, with noise from a fixed seed.
 ///
 /// # Errors
 /// What diverges, what a penalty shrinks too far, and what drowns in noise: with the number to change.
@@ -37,20 +37,41 @@ pub fn simulate(
     rows: &[(Vec<i32>, usize)],
     noise: &StepNoise,
 ) -> Result<Simulation, TrainingError> {
-    let steps = training.schedule(rows.len())?;
+    simulate_from(training, rows, noise, &DescentStart::zero(training))
+}
+
+/// The same from other weights.
+///
+/// # Errors
+/// As [`simulate`]; weights that lead beyond the residuals' table before the first step.
+pub fn simulate_from(
+    training: &Training,
+    rows: &[(Vec<i32>, usize)],
+    noise: &StepNoise,
+    start: &DescentStart,
+) -> Result<Simulation, TrainingError> {
+    let steps = training.schedule_after(start.before, rows.len())?;
     require_above_noise(&steps, noise)?;
     let mut random = Random::new(1);
     // The largest |z| as they are looked up, and as they are.
     let (mut largest, mut reached) = (0.0f64, 0.0f64);
     let mut sets = Vec::new();
-    let deviation = deviation(training, &steps, rows, noise);
-    for set in 0..training.sets() {
+    let deviation = deviation(training, &steps, rows, noise).hypot(start.deviation);
+    for (set, begun) in start.fractions.iter().enumerate() {
         let own: Vec<Vec<i32>> = rows
             .iter()
             .map(|(features, class)| training.folded(set, features, *class))
             .collect();
-        let mut weights = vec![0.0; training.features()];
+        let mut weights = begun.clone();
         let mut held = 0.0f64;
+        let first = own.iter().map(|row| dot(row, &weights).abs() * 4.0 * RANGE);
+        let first = first.fold(0.0, f64::max);
+        if first > RANGE {
+            return Err(TrainingError::StartBeyond {
+                largest: first,
+                range: RANGE,
+            });
+        }
         for step in &steps {
             // Beyond twice the range residuals have the wrong sign, and what comes of them says nothing
             // of z.

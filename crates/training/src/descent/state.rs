@@ -1,4 +1,5 @@
-//! The state of a training as a file: under way a checkpoint, after the last step the result.
+//! The state of a training as a file: under way a checkpoint, after the last step the result, and before
+//! the first one what it starts from.
 //!
 //! Payload of a frame of kind [`FrameKind::Descent`], version 1 (integers little endian):
 //!
@@ -6,11 +7,12 @@
 //! offset  size  field
 //!      0    32  hash of the program
 //!     32    16  id of the secret key
-//!     48    32  hash of the rows
-//!     80     8  steps that were done
+//!     48    32  hash of the rows; of a start that of none
+//!     80     8  steps that were done on them; of a start on other rows
 //!   then     -  weights, set by set: mask and body, 8 bytes a word
 //! ```
 
+use super::rows_hash;
 use crate::error::TrainingError;
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
@@ -32,7 +34,7 @@ pub struct DescentState {
     pub key: KeyId,
     /// Parameter set of the weights.
     pub parameter_set: ParameterSetTag,
-    /// What names the rows: [`rows_hash`](super::rows_hash).
+    /// What names the rows: [`rows_hash`].
     pub rows: Hash,
     /// Steps that were done.
     pub steps: u64,
@@ -41,6 +43,11 @@ pub struct DescentState {
 }
 
 impl DescentState {
+    /// What names the rows of a start.
+    pub fn no_rows() -> Hash {
+        rows_hash([])
+    }
+
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
         let payload = [

@@ -1,4 +1,6 @@
-use super::{StepNoise, Training, simulate, synthetic};
+use super::{
+    DescentStart, KeptWeights, Simulation, StepNoise, Training, simulate, simulate_from, synthetic,
+};
 use cipherfn_protocol::hash::Hash;
 
 const QUIET: StepNoise = StepNoise {
@@ -101,6 +103,65 @@ fn epochs_take_each_row_once() {
     assert_eq!(rows, [64, 36, 64, 36, 64, 36]);
 }
 
+/// Two epochs in one training, or the second one from the weights of the first: whether they were kept as the
+/// model's own or divided by what the penalty has left of them.
+#[test]
+fn epochs_can_be_run_one_by_one() {
+    let both = text("rate = 0.5\ndecay = 0.1\npenalty = 0.05").replace("epochs = 3", "epochs = 2");
+    let both = Training::from_toml(&both).unwrap();
+    let one = text("rate = 0.5\ndecay = 0.1\npenalty = 0.05").replace("epochs = 3", "epochs = 1");
+    let one = Training::from_toml(&one).unwrap();
+    let rows = synthetic(&one, 100);
+    let expected = simulate(&both, &rows, &QUIET).unwrap();
+    let first = simulate(&one, &rows, &QUIET).unwrap();
+    let start = DescentStart {
+        before: 2,
+        ..one.start(&first.sets).unwrap()
+    };
+    let steps = one.schedule(rows.len()).unwrap();
+    let shrunk = steps[1].shrunk_after;
+    let held: Vec<f64> = start.fractions[0].iter().map(|own| own / shrunk).collect();
+    let noisy = DescentStart::after((0, &steps), std::slice::from_ref(&held), 0.5);
+    assert_eq!((noisy.before, noisy.deviation), (2, 0.5 * shrunk));
+    let kept = DescentStart::after((0, &steps), &[held], 0.0);
+    for start in [start, kept] {
+        let found = simulate_from(&one, &rows, &QUIET, &start).unwrap();
+        for (found, expected) in found.sets[0].iter().zip(&expected.sets[0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert!((found.accuracy - expected.accuracy).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn starts_without_room_are_refused() {
+    let own = training("rate = 1.0");
+    let rows = synthetic(&own, 100);
+    let refused = |sets: &[Vec<f64>]| own.start(sets).unwrap_err().to_string();
+    assert!(refused(&[]).contains("1 sets of weights, the start has 0"));
+    assert!(refused(&[vec![0.0; 4]]).contains("has 3 weights with the constant"));
+    // Half of the range, 5, is three units.
+    let error = refused(&[vec![33.0, 0.0, 0.0]]);
+    let expected = "column \"a\" for class \"yes\" is 33.000 for a unit of 1.66";
+    assert!(error.contains(expected), "{error}");
+    assert!(refused(&[vec![0.0, 0.0, f64::NAN]]).contains("the constant"));
+    let steep = own.start(&[vec![30.0, 0.0, 0.0]]).unwrap();
+    let error = simulate_from(&own, &rows, &QUIET, &steep).unwrap_err();
+    assert!(
+        error.to_string().contains("starts from lead to |z|"),
+        "{error}"
+    );
+    let late = DescentStart {
+        before: 999_999,
+        ..DescentStart::zero(&own)
+    };
+    let error = simulate_from(&own, &rows, &QUIET, &late).unwrap_err();
+    assert!(
+        error.to_string().contains("with the 999999 before it"),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_diverges_or_drowns_is_refused() {
     let rows = synthetic(&training("rate = 1.0"), 200);
@@ -135,5 +196,82 @@ fn three_classes_have_three_sets() {
         assert_eq!(found.sets.len(), 3);
         assert!(found.accuracy > 0.5, "{}", found.accuracy);
         assert_eq!(own.fitted(&found.sets).raw_weights().unwrap().0.len(), 3);
+    }
+}
+
+fn kept(training: &Training, sets: Vec<Vec<f64>>) -> Result<KeptWeights, String> {
+    let simulated = Simulation {
+        sets,
+        largest: 1.0,
+        accuracy: 1.0,
+        deviation: 0.0,
+    };
+    let begun = (&DescentStart::zero(training), 100);
+    KeptWeights::of(training, begun, &simulated).map_err(|error| error.to_string())
+}
+
+/// Digits make up the row, and forms of digits the form of the row, for every value of a feature.
+#[test]
+fn rows_are_asked_in_digits_where_forms_could_go_around() {
+    let own = training("rate = 1.0");
+    // Three units at the ends: 3 (3 + 5) + 7 = 31, just within the torus's 32.
+    let near = kept(&own, vec![vec![3.0, -5.0, 7.0]]).unwrap();
+    assert!((near.reach - 31.0 / 64.0).abs() < 1e-12, "{}", near.reach);
+    assert_eq!(near.digits(), 1);
+    assert_eq!(near.asked(&[12, -7, 4]), [[12, -7, 4]]);
+    let far = kept(&own, vec![vec![12.0, -20.0, 7.0]]).unwrap();
+    assert_eq!((far.digits(), far.steps), (2, 6));
+    for x in -12..=12 {
+        let digits = far.asked(&[x, -x, 4]);
+        for (place, whole) in [x, -x, 4].into_iter().enumerate() {
+            assert_eq!(digits[0][place] + 5 * digits[1][place], whole);
+            assert!(digits.iter().all(|digit| digit[place].abs() <= 2));
+        }
+        let weights = [12.0, -20.0, 7.0].map(|weight| weight / 256.0);
+        let form = |digit: &Vec<i32>| {
+            let products = digit.iter().zip(weights);
+            products.map(|(x, weight)| f64::from(*x) * weight).sum()
+        };
+        let forms: Vec<f64> = digits.iter().map(form).collect();
+        assert!(forms.iter().all(|form| form.abs() < 0.5), "{forms:?}");
+        let found = far.prediction(&own, &[forms], 0.0);
+        let expected = f64::from(x) / 4.0 * 32.0 + 7.0;
+        assert!((found.scores[0] - expected).abs() < 1e-9, "{found:?}");
+        assert_eq!(found.class, usize::from(expected > 0.0));
+        let chance = 1.0 / (1.0 + (-expected).exp());
+        assert!((found.numbers[1].value - chance).abs() < 1e-12);
+    }
+    let error = kept(&own, vec![vec![30.0, -20.0, 7.0]]).unwrap_err();
+    assert!(
+        error.contains("up to 157") && error.contains("above 125"),
+        "{error}"
+    );
+}
+
+/// What a margin says of probabilities holds at both ends of a form's error.
+#[test]
+fn margins_cover_what_errors_of_forms_make() {
+    let classes = text("rate = 1.0").replace("[\"no\", \"yes\"]", "[\"a\", \"b\", \"c\"]");
+    let three = Training::from_toml(&classes).unwrap();
+    assert_eq!(
+        three.prediction_columns(),
+        ["label", "probability_a", "probability_b", "probability_c"]
+    );
+    let weights = kept(&three, vec![vec![1.0; 3]; 3]).unwrap();
+    let off = 1e-4;
+    for z in [[0.0, 1.0, -2.0], [5.0, 4.9, -9.0], [-8.0, -8.5, -7.0]] {
+        let ask = |signs: [f64; 3]| {
+            let forms = [0, 1, 2].map(|set| vec![(z[set] + signs[set] * off * 64.0) / 64.0]);
+            weights.prediction(&three, &forms, off)
+        };
+        let whole = ask([0.0; 3]);
+        let sum: f64 = whole.numbers.iter().map(|number| number.value).sum();
+        assert!((sum - 1.0).abs() < 1e-12);
+        for signs in [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [1.0, 1.0, -1.0]] {
+            for (number, moved) in whole.numbers.iter().zip(ask(signs).numbers) {
+                let distance = (number.value - moved.value).abs();
+                assert!(distance <= number.margin, "{z:?}: {number:?} {moved:?}");
+            }
+        }
     }
 }

@@ -4,20 +4,28 @@ use super::checkpoints::{kept, often};
 use super::refusals::problem;
 use super::{Requests, kill_in_turn, send};
 use crate::stack::{DEVELOPER, Setup, Stack, name, tenants};
-use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
+use cipherfn_client::training::{DescentRow, KeptModel, RowsEncryption, decrypt_weights};
 use cipherfn_client::{Accept, Verdict};
-use cipherfn_client_http::{Existing, KeyRing, Service, UploadedRows};
+use cipherfn_client_http::{
+    Existing, KeptTraining, KeyRing, RowsName, Service, ServiceError, UploadedRows,
+};
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus,
 };
-use cipherfn_protocol::api::{ProblemType, PublishedKind};
+use cipherfn_protocol::api::{ProblemType, PublishedKind, QUERY};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::descent::{BatchShape, encrypt_batch};
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_service::bucket::Bucket;
+use cipherfn_service::config;
 use cipherfn_service::registry::Published;
 use cipherfn_serving::training::{Descent, SET, required_parts};
-use cipherfn_training::descent::{DescentState, RowsChunk, Training, synthetic};
+use cipherfn_training::descent::{
+    DescentStart, DescentState, DescentUpload, KeptWeights, RowsChunk, Simulation, Training,
+    rows_hash, synthetic,
+};
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -105,18 +113,33 @@ impl<'a> Learner<'a> {
         supplied.await.expect("registered");
     }
 
-    /// Chunks of one batch each.
+    /// All rows in one ciphertext.
     fn encryption(&self, secret: &Arc<SecretKey>, training: &Training) -> RowsEncryption {
         let rows = Arc::clone(&self.rows);
         let one = Some(NonZeroUsize::MIN);
         RowsEncryption::new(Arc::clone(secret), training, rows, one).expect("rows")
     }
 
+    /// The rows as earlier clients encrypt them: three chunks of a batch each, which share no ciphertext.
     fn chunks(&self) -> Vec<Vec<u8>> {
-        let chunks = self.encryption(&self.secret, &self.training);
-        chunks
-            .map(|chunk| chunk.expect("a chunk").to_file_bytes())
-            .collect()
+        let shape = BatchShape::new(set(), self.training.features()).expect("a shape");
+        let chunk = |(number, rows): (usize, &[DescentRow])| {
+            let fold = |(features, class): &DescentRow| self.training.folded(0, features, *class);
+            let folded: Vec<Vec<i32>> = rows.iter().map(fold).collect();
+            let folded: Vec<&[i32]> = folded.iter().map(Vec::as_slice).collect();
+            let chunk = RowsChunk {
+                program: self.training.hash(),
+                key: self.secret.id(),
+                parameter_set: set().tag(),
+                rows: self.rows.len() as u64,
+                first: number as u64,
+                shared: false,
+                batches: encrypt_batch(&self.secret, &shape, &folded).expect("encrypted"),
+            };
+            chunk.to_file_bytes()
+        };
+        let batches = self.rows.chunks(self.training.batch());
+        batches.enumerate().map(chunk).collect()
     }
 
     /// Uploads chunks, and declares a training on them.
@@ -156,13 +179,15 @@ impl<'a> Learner<'a> {
 
     /// The same on this machine, without interruptions.
     fn alone(&self, chunks: &[Vec<u8>]) -> Vec<u8> {
-        let chunks = chunks.iter().map(|chunk| RowsChunk::from_file_bytes(chunk));
-        let chunks = chunks.collect::<Result<Vec<_>, _>>().expect("chunks");
+        let mut upload = DescentUpload::default();
+        for chunk in chunks {
+            upload.add(chunk).expect("a chunk");
+        }
         let parts = parts().into_iter();
         let mut files = parts.map(|part| RING.1.key_part(set(), part).expect("a part"));
         let mut key = files.next().expect("a part").expand().expect("a key");
         files.for_each(|part| key.add(&part).expect("a part"));
-        let mut descent = Descent::new(&self.training, &key, chunks).expect("a training");
+        let mut descent = Descent::new(&self.training, &key, upload).expect("a training");
         while descent.step(&key).expect("a step") {}
         descent.finish().expect("trained")
     }
@@ -191,7 +216,7 @@ async fn left(stack: &Stack) -> Vec<String> {
     objects
 }
 
-/// By the client's library: program fetched and checked, rows in three chunks, weights decrypted. The
+/// By the client's library: program fetched and checked, rows in one ciphertext, weights decrypted. The
 /// state has the bits of a run on this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_trains_as_this_machine_does() {
@@ -210,13 +235,15 @@ async fn a_service_trains_as_this_machine_does() {
     let (risk, encryption) = (name("risk"), alice.encryption(&alice.secret, &training));
     let bytes = encryption.file_bytes();
     let mut sent = Vec::new();
-    let uploaded = alice
-        .service
-        .upload_rows(&risk, encryption, Hash::of(b"table"), |rows| {
-            sent.push(rows.chunks);
-        });
+    let named = RowsName {
+        table: Hash::of(b"table"),
+        start: None,
+    };
+    let uploaded = alice.service.upload_rows(&risk, encryption, named, |rows| {
+        sent.push(rows.chunks);
+    });
     let uploaded = uploaded.await.expect("uploaded");
-    assert_eq!(sent, [1, 2, 3]);
+    assert_eq!(sent, [1]);
     let chunks = uploaded.declaration.chunks.iter();
     assert_eq!(chunks.map(|chunk| chunk.bytes).sum::<u64>(), bytes);
     // As a file that another run reads.
@@ -262,6 +289,154 @@ async fn a_service_trains_as_this_machine_does() {
     assert_eq!(stolen.problem().kind, ProblemType::UploadMissing);
     alice.service.delete_job(job).await.expect("deleted");
     assert_eq!(left(&stack).await, Vec::<String>::new());
+}
+
+/// What is known of weights that were trained on all rows, were they these.
+fn kept_weights(training: &Training, rows: usize, fractions: &[Vec<f64>]) -> KeptWeights {
+    let steps = training.schedule(rows).expect("steps");
+    let sets = fractions
+        .iter()
+        .map(|own| training.weights(&steps, own, 0.0));
+    let simulated = Simulation {
+        sets: sets.collect(),
+        largest: 1.0,
+        accuracy: 1.0,
+        deviation: 0.0,
+    };
+    let begun = (&DescentStart::zero(training), rows);
+    KeptWeights::of(training, begun, &simulated).expect("within reach")
+}
+
+/// Weights that stay encrypted at the service answer encrypted rows of their tenant, as the weights in the
+/// clear do, and are what another training goes on from; for nobody else they are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_weights_answer_their_tenant_alone_and_are_trained_on() {
+    let training = program(2);
+    let stack = stack_with(&training, |_| ()).await;
+    let alice = Learner::new(&stack, training.clone()).await;
+    let chunks = alice.chunks();
+    let job = alice.begin(&chunks).await;
+    let status = alice.requests.settled(job).await;
+    let (result, _) = alice.result(&status).await;
+    let hash = rows_hash_of(&chunks);
+    let fractions =
+        decrypt_weights(&alice.secret, &training, (20, hash), &result).expect("weights");
+
+    let weights = kept_weights(&training, 20, &fractions);
+    let kept = |job| {
+        let program = (&name("risk"), training.canonical());
+        Arc::new(KeptTraining::new(
+            (alice.service.url(), job),
+            program,
+            (20, hash),
+            weights,
+        ))
+    };
+    let owner = (&Arc::new(training.clone()), &alice.secret);
+    let features: Vec<Vec<i32>> = alice.rows.iter().map(|row| row.0.clone()).collect();
+    let ask = async |job| {
+        let (kept, features) = (kept(job), features.clone());
+        alice.service.predict_trained(&kept, owner, features).await
+    };
+    let found = ask(job).await.expect("predictions");
+    assert_eq!(found.len(), 20);
+    for (found, (features, _)) in found.iter().zip(alice.rows.iter()) {
+        let products = features.iter().zip(&fractions[0]);
+        let z: f64 = products.map(|(x, own)| f64::from(*x) * own * 64.0).sum();
+        // Twenty rows of two features: the error is a ten thousandth.
+        assert!((found.scores[0] - z).abs() < 1e-3, "{found:?} {z}");
+    }
+
+    // The state is the caller's alone, a training's, and there after the last step.
+    let bob = Requests {
+        stack: &stack,
+        token: "bob-token",
+    };
+    let model = KeptModel {
+        training: &training,
+        weights: &weights,
+    };
+    let query = model.ask(&alice.secret, &features).expect("a query").query;
+    let send = async |token: &str, job: JobId, query: &[u8]| {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", QUERY),
+        ];
+        let target = format!("/v2/jobs/{job}/predict");
+        let sent = stack.send("POST", &target, &headers, query.to_vec());
+        sent.await
+    };
+    let answer = send("alice-token", job, &query).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let stolen = send(bob.token, job, &query).await.problem();
+    assert_eq!(stolen.kind, ProblemType::UnknownJob, "{stolen:?}");
+    let nobody = JobId::from_bytes([9; 16]);
+    let unknown = send("alice-token", nobody, &query).await.problem();
+    assert_eq!(unknown.kind, ProblemType::UnknownJob);
+    let malformed = send("alice-token", job, b"no query").await.problem();
+    assert_eq!(malformed.kind, ProblemType::MalformedQuery);
+    let newer = Training::from_json(program(3).canonical()).expect("a program");
+    let newer = KeptModel {
+        training: &newer,
+        weights: &weights,
+    };
+    let other = newer.ask(&alice.secret, &features).expect("a query").query;
+    let other = send("alice-token", job, &other).await.problem();
+    assert_eq!(other.kind, ProblemType::MalformedQuery);
+    assert!(other.detail.contains("another program"), "{other:?}");
+    let failed = alice.begin(&chunks[..1]).await;
+    alice.requests.settled(failed).await;
+    let untrained = ask(failed).await.unwrap_err();
+    let kind = untrained.problem().map(|problem| problem.kind);
+    assert_eq!(kind, Some(ProblemType::NotTrained), "{untrained}");
+    let refused = alice.service.kept_weights(failed).await.unwrap_err();
+    assert!(
+        matches!(refused, ServiceError::TrainingFailed { .. }),
+        "{refused}"
+    );
+
+    // Further rows, from the weights as they are kept.
+    let bytes = alice.service.kept_weights(job).await.expect("weights");
+    assert!(bytes == result, "the state is another one");
+    let steps = training.schedule(20).expect("steps");
+    let start = DescentStart::after((0, &steps), &fractions, 0.0);
+    let encryption = alice.encryption(&alice.secret, &training);
+    let encryption = encryption.starting_from(&start).expect("a start");
+    let first = encryption.start().expect("a start").to_vec();
+    let rest = encryption.map(|chunk| chunk.expect("a chunk").to_file_bytes());
+    let files: Vec<Vec<u8>> = [first].into_iter().chain(rest).collect();
+    let on = alice.begin(&files).await;
+    let status = alice.requests.settled(on).await;
+    let (newer, _) = alice.result(&status).await;
+    assert!(newer == alice.alone(&files), "the bits are others");
+    let without = decrypt_weights(
+        &alice.secret,
+        &training,
+        (20, rows_hash_of(&files[1..])),
+        &newer,
+    );
+    assert!(without.is_err(), "the start is part of the name");
+    let named = (20, rows_hash_of(&files));
+    let moved = decrypt_weights(&alice.secret, &training, named, &newer).expect("weights");
+    assert!((moved[0][0] - fractions[0][0]).abs() > 1e-4, "{moved:?}");
+
+    alice.service.delete_job(job).await.expect("deleted");
+    let gone = ask(job).await.unwrap_err();
+    let kind = gone.problem().map(|problem| problem.kind);
+    assert_eq!(kind, Some(ProblemType::UnknownJob), "{gone}");
+}
+
+/// What names an upload, from its files.
+fn rows_hash_of(files: &[Vec<u8>]) -> Hash {
+    let mut upload = DescentUpload::default();
+    for file in files {
+        upload.add(file).expect("a file");
+    }
+    let start = upload.start.map(|start| Hash::of(&start.to_file_bytes()));
+    let chunks = upload.chunks.iter();
+    let hashes = chunks.flat_map(|chunk| chunk.hashes(chunk.batches.len()));
+    rows_hash(start.into_iter().chain(hashes))
 }
 
 /// Programs and models have one set of names, and lists of their own.
@@ -417,11 +592,11 @@ async fn rows_that_are_not_those_of_the_training_are_refused() {
         (vec![&first, &second], "chunks are missing at the end"),
         (
             vec![&first, &third],
-            "chunk 1 of the rows begins with batch 2 where batch 1",
+            "chunk 1 of the rows begins with ciphertext 2 where ciphertext 1",
         ),
         (
             vec![&second, &first, &third],
-            "chunk 0 of the rows begins with batch 1",
+            "chunk 0 of the rows begins with ciphertext 1",
         ),
         (
             vec![&foreign, &second, &third],
@@ -498,4 +673,39 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
         results.iter().all(|key| !key.contains(".cfr")),
         "{results:?}"
     );
+}
+
+/// Ten trainings, each of whose workers is killed at a random moment: the same weights to the bit, and no step
+/// that was behind a state for certain is done again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: cargo test --workspace --test service ten_kills -- --ignored --nocapture"]
+async fn ten_kills_at_random_moments_leave_the_same_weights() {
+    let training = program(12);
+    let stack = stack_with(&training, |setup| {
+        let second = (config::CHECKPOINT_SECONDS, "1".to_owned());
+        setup.environment.push(second);
+    })
+    .await;
+    let alice = Learner::new(&stack, training).await;
+    let chunks = alice.chunks();
+    let expected = alice.alone(&chunks);
+    let random = RandomState::new();
+    for round in 0..10u32 {
+        let job = alice.begin(&chunks).await;
+        let before = kept(&stack).len();
+        let wait = random.hash_one(round) % 5000;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        kill_in_turn(&stack, &["worker"]).await;
+        let reached = alice.requests.status(job).await;
+        let status = alice.requests.settled(job).await;
+        let (result, attempts) = alice.result(&status).await;
+        assert!(result == expected, "round {round}: the bits are others");
+        // States of both workers, in the order in which they were kept: none twice, none behind.
+        let states = kept(&stack).split_off(before);
+        assert!(states.is_sorted_by(|one, next| one < next), "{states:?}");
+        println!(
+            "round {round}: killed after {wait} ms, {attempts} attempts, states {states:?}, {reached:?}"
+        );
+        alice.service.delete_job(job).await.expect("deleted");
+    }
 }

@@ -1,19 +1,22 @@
 //! Training by descent on encrypted rows: as in the clear, as good as the simulation says, and the
 //! same bits after an interruption.
 
+mod files;
+mod forms;
+
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_protocol::hash::Hash;
+use cipherfn_scheme::descent::{BatchShape, encrypt_batch};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise, required_parts};
-use cipherfn_tests::{golden, library_models};
+use cipherfn_tests::library_models;
 use cipherfn_training::descent::{
-    DescentState, RowsChunk, StepNoise, Training, accuracy, mean_square, rows_hash, simulate,
-    synthetic,
+    DescentStart, DescentState, DescentUpload, RowsChunk, StepNoise, Training, accuracy,
+    mean_square, rows_hash, simulate, simulate_from, synthetic,
 };
 use std::fmt::Write;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 fn keys() -> (Arc<SecretKey>, ExpandedEvaluationKey) {
@@ -28,22 +31,39 @@ fn keys() -> (Arc<SecretKey>, ExpandedEvaluationKey) {
     (Arc::new(secret), key)
 }
 
-/// Rows in chunks of one batch each, and what names them.
-fn encrypt(
+/// Rows of two classes as earlier clients encrypt them: in chunks of one batch each, which share no
+/// ciphertext; and what names them.
+fn encrypt_apart(
     secret: &Arc<SecretKey>,
     training: &Training,
     rows: &[DescentRow],
 ) -> (Vec<RowsChunk>, Hash) {
-    let rows = RowsEncryption::new(
-        Arc::clone(secret),
-        training,
-        rows.into(),
-        Some(NonZeroUsize::MIN),
-    );
-    let rows = rows.unwrap();
-    let batch = rows.batch_bytes();
-    let chunks: Vec<_> = rows.map(Result::unwrap).collect();
-    let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(batch)));
+    let shape = BatchShape::new(secret.parameter_set(), training.features()).unwrap();
+    let chunk = |(number, rows): (usize, &[DescentRow])| {
+        let folded: Vec<Vec<i32>> = rows
+            .iter()
+            .map(|(features, class)| training.folded(0, features, *class))
+            .collect();
+        let folded: Vec<&[i32]> = folded.iter().map(Vec::as_slice).collect();
+        RowsChunk {
+            program: training.hash(),
+            key: secret.id(),
+            parameter_set: secret.parameter_set().tag(),
+            rows: 0,
+            first: number as u64,
+            shared: false,
+            batches: encrypt_batch(secret, &shape, &folded).unwrap(),
+        }
+    };
+    let mut chunks: Vec<_> = rows
+        .chunks(training.batch())
+        .enumerate()
+        .map(chunk)
+        .collect();
+    for chunk in &mut chunks {
+        chunk.rows = rows.len() as u64;
+    }
+    let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(shape.bytes())));
     (chunks, hash)
 }
 
@@ -71,7 +91,7 @@ fn interruptions_leave_no_trace() {
     let training = training(16, 2, &["a", "b", "c"], 3.0);
     let rows = synthetic(&training, 24);
     let (secret, key) = keys();
-    let (uploads, hash) = encrypt(&secret, &training, &rows);
+    let (uploads, hash) = encrypt_apart(&secret, &training, &rows);
     let begin = || Descent::new(&training, &key, uploads.clone()).unwrap();
     let mut whole = begin();
     while whole.step(&key).unwrap() {}
@@ -99,7 +119,7 @@ fn interruptions_leave_no_trace() {
         begin().finish(),
         Err(DescentError::Unfinished { done: 0, all: 4 })
     ));
-    let (anew, _) = encrypt(&secret, &training, &rows);
+    let (anew, _) = encrypt_apart(&secret, &training, &rows);
     let mut elsewhere = Descent::new(&training, &key, anew).unwrap();
     let refused = |error: DescentError| error.to_string();
     let of_others = elsewhere.resume(&state).map_err(refused).unwrap_err();
@@ -118,13 +138,15 @@ fn interruptions_leave_no_trace() {
     };
     let changes: &[Change<'_>] = &[
         ("chunks are missing at the end", &|it| drop(it.pop())),
-        ("begins with batch 1 where batch 0", &|it| {
+        ("begins with ciphertext 1 where ciphertext 0", &|it| {
             drop(it.remove(0));
         }),
-        ("begins with batch 0 where batch 1", &|it| {
+        ("begins with ciphertext 0 where ciphertext 1", &|it| {
             it[1] = it[0].clone();
         }),
-        ("begins with batch 1 where batch 0", &|it| it.swap(0, 1)),
+        ("begins with ciphertext 1 where ciphertext 0", &|it| {
+            it.swap(0, 1);
+        }),
         ("or too many", &|it| {
             let first = it.len() as u64;
             it.push(RowsChunk {
@@ -133,6 +155,13 @@ fn interruptions_leave_no_trace() {
             });
         }),
         ("another number of rows than chunk 0", &|it| it[1].rows += 1),
+        ("another form than chunk 0", &|it| it[1].shared = true),
+        // In one form for all they would be other rows.
+        ("2 ciphertexts where 24 rows take 1", &|it| {
+            for chunk in it {
+                chunk.shared = true;
+            }
+        }),
         ("lower \"batch\"", &|it| {
             for chunk in it {
                 chunk.rows = 8;
@@ -144,7 +173,7 @@ fn interruptions_leave_no_trace() {
             }
         }),
         ("there are no chunks", &|it| it.clear()),
-        ("bytes of batches", &|it| it[0].batches.truncate(99)),
+        ("bytes of ciphertexts", &|it| it[0].batches.truncate(99)),
         ("another program than the training", &|it| {
             it[0].program = Hash::of(b"another");
         }),
@@ -182,6 +211,100 @@ fn interruptions_leave_no_trace() {
     }
 }
 
+/// An epoch from given weights ends where it does in the clear, at the rate that the steps before have left,
+/// its two batches in one ciphertext; and what is no start of this training is refused.
+#[test]
+fn trainings_start_from_given_weights() {
+    let training = training(16, 1, &["a", "b", "c"], 3.0);
+    let rows = synthetic(&training, 24);
+    let (secret, key) = keys();
+    let start = DescentStart {
+        before: 200,
+        ..training.start(&[vec![1.5, -2.0, 0.5, 0.75]]).unwrap()
+    };
+    let encryption = |start: &DescentStart| {
+        let rows =
+            RowsEncryption::new(Arc::clone(&secret), &training, rows.as_slice().into(), None);
+        rows.unwrap().starting_from(start).unwrap()
+    };
+    let bytes = encryption(&start).file_bytes();
+    let (upload, hash) = encryption(&start).upload().unwrap();
+    let files: Vec<Vec<u8>> = [upload.start.as_ref().unwrap().to_file_bytes()]
+        .into_iter()
+        .chain(upload.chunks.iter().map(RowsChunk::to_file_bytes))
+        .collect();
+    assert_eq!(files.iter().map(Vec::len).sum::<usize>() as u64, bytes);
+    let mut descent = Descent::new(&training, &key, upload.clone()).unwrap();
+    while descent.step(&key).unwrap() {}
+    assert_eq!(descent.progress(), (2, 2));
+
+    let set = ParameterSet::by_name(SET).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
+    let quiet = StepNoise {
+        of_z: 0.0,
+        of_residual: 0.0,
+        of_update: 0.0,
+    };
+    let clear = simulate_from(&training, &rows, &quiet, &start).unwrap();
+    let deviation = simulate_from(&training, &rows, &noise, &start)
+        .unwrap()
+        .deviation;
+    let steps = training.schedule_after(start.before, rows.len()).unwrap();
+    let state = descent.state();
+    let found = decrypt_weights(&secret, &training, (rows.len(), hash), &state).unwrap();
+    let found = training.weights(&steps, &found[0], 0.0);
+    // As in `interruptions_leave_no_trace`, of a weight whose squares are four times the average.
+    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+        println!("{found:.4} {clear:.4}, predicted deviation {deviation:.4}");
+        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
+    }
+    // The start was not forgotten, and the rate had decayed.
+    let anew = DescentStart {
+        before: 0,
+        ..start.clone()
+    };
+    let anew = simulate_from(&training, &rows, &quiet, &anew).unwrap();
+    assert!((anew.sets[0][0] - clear.sets[0][0]).abs() > 18.0 * deviation);
+
+    // It is part of what names the rows: a state of the same rows without it is of others.
+    let mut without = Descent::new(&training, &key, upload.chunks.clone()).unwrap();
+    assert!(without.resume(&state).is_err());
+    let refused = |files: &[&[u8]]| {
+        let mut upload = DescentUpload::default();
+        for file in files {
+            upload.add(file).map_err(|error| error.to_string())?;
+        }
+        let begun = Descent::new(&training, &key, upload);
+        begun.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(files.len(), 2, "batches share their ciphertext");
+    let [first, rest] = [&files[0][..], &files[1]];
+    assert_eq!(refused(&[first, rest]), Ok(()));
+    let error = refused(&[rest, first]).unwrap_err();
+    assert!(
+        error.contains("this is a state of a training, not a chunk"),
+        "{error}"
+    );
+    assert!(refused(&[first, first, rest]).is_err());
+    let error = refused(&[&state, rest]).unwrap_err();
+    assert!(
+        error.contains("starts from: the state is of another upload"),
+        "{error}"
+    );
+    let change = |change: &dyn Fn(&mut DescentState)| {
+        let mut start = upload.start.clone().unwrap();
+        change(&mut start);
+        refused(&[&start.to_file_bytes(), rest]).unwrap_err()
+    };
+    let error = change(&|start| start.program = Hash::of(b"another"));
+    assert!(error.contains("another program"), "{error}");
+    let error = change(&|start| start.key = SecretKey::generate(set).unwrap().id());
+    assert!(error.contains("another key"), "{error}");
+    assert!(change(&|start| start.weights.truncate(99)).contains("weights"));
+    let error = change(&|start| start.steps = u64::MAX);
+    assert!(error.contains("at most 1000000 are run"), "{error}");
+}
+
 /// The rows of a table, in the order of descent.
 fn table(training: &Training, file: &str) -> Vec<(Vec<i32>, usize)> {
     let text = std::fs::read_to_string(library_models().join(file)).unwrap();
@@ -216,7 +339,9 @@ fn breast_cancer_is_learned() {
     let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
     let simulated = simulate(&training, &rows, &noise).unwrap();
     let (secret, key) = keys();
-    let (uploads, hash) = encrypt(&secret, &training, &rows);
+    let encryption =
+        RowsEncryption::new(Arc::clone(&secret), &training, rows.as_slice().into(), None);
+    let (uploads, hash) = encryption.unwrap().upload().unwrap();
     let mut descent = Descent::new(&training, &key, uploads).unwrap();
     while descent.step(&key).unwrap() {}
     let named = (rows.len(), hash);
@@ -238,71 +363,4 @@ fn breast_cancer_is_learned() {
     assert!((own - simulated.accuracy).abs() < 10.5 / 200.0);
     assert!(other > 132.5 / 143.0, "{other}");
     assert!(!write_onnx(&training.fitted(&sets)).is_empty());
-}
-
-fn golden_file(name: &str) -> std::path::PathBuf {
-    golden().with_file_name("v3").join(name)
-}
-
-fn golden_key() -> SecretKey {
-    let path = golden().with_file_name("v2").join("wide/secret.cfk");
-    SecretKey::from_file_bytes(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// One step on eight rows.
-fn golden_training() -> Training {
-    training(8, 1, &["a", "b"], 3.0)
-}
-
-/// A chunk of rows and a state keep being read, and are written as they were.
-#[test]
-fn files_keep_their_bytes() {
-    let read = |name| std::fs::read(golden_file(name)).unwrap();
-    let (rows, state) = (read("training.rows.cfd"), read("training.state.cfd"));
-    let (training, secret) = (golden_training(), golden_key());
-    let chunk = RowsChunk::from_file_bytes(&rows).unwrap();
-    assert_eq!(chunk.to_file_bytes(), rows);
-    assert_eq!(
-        (chunk.program, chunk.key, chunk.rows, chunk.first),
-        (training.hash(), secret.id(), 8, 0)
-    );
-    let found = DescentState::from_file_bytes(&state).unwrap();
-    assert_eq!(found.to_file_bytes(), state);
-    let named = (8, rows_hash(chunk.hashes(chunk.batches.len())));
-    let weights = decrypt_weights(&secret, &training, named, &state).unwrap();
-    // As in the clear, up to nine deviations of a weight whose squares are four times the average.
-    let plain = synthetic(&training, 8);
-    let set = ParameterSet::by_name(SET).unwrap();
-    let noise = noise(&training, set, mean_square(&training, &plain)).unwrap();
-    let deviation = simulate(&training, &plain, &noise).unwrap().deviation;
-    let quiet = StepNoise {
-        of_z: 0.0,
-        of_residual: 0.0,
-        of_update: 0.0,
-    };
-    let clear = simulate(&training, &plain, &quiet).unwrap();
-    let steps = training.schedule(8).unwrap();
-    let found = training.weights(&steps, &weights[0], 0.0);
-    assert_eq!(found.len(), 3);
-    for (found, clear) in found.iter().zip(&clear.sets[0]) {
-        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
-    }
-}
-
-/// Made the files of [`files_keep_their_bytes`], once.
-#[test]
-#[ignore = "writes golden files anew"]
-fn make_golden_files() {
-    let (training, secret) = (golden_training(), Arc::new(golden_key()));
-    let parts = required_parts(secret.parameter_set()).unwrap();
-    let made = |name| EvaluationKey::generate_part(&secret, name).unwrap();
-    let mut key = made(parts[0].name).expand().unwrap();
-    for part in &parts[1..] {
-        key.add(&made(part.name)).unwrap();
-    }
-    let (chunks, _) = encrypt(&secret, &training, &synthetic(&training, 8));
-    std::fs::write(golden_file("training.rows.cfd"), chunks[0].to_file_bytes()).unwrap();
-    let mut descent = Descent::new(&training, &key, chunks).unwrap();
-    while descent.step(&key).unwrap() {}
-    std::fs::write(golden_file("training.state.cfd"), descent.finish().unwrap()).unwrap();
 }

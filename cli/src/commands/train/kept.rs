@@ -1,0 +1,111 @@
+//! Weights that stay encrypted at a service.
+
+use super::{Given, Train, Trained};
+use crate::commands::predict::known;
+use crate::files::Output;
+use crate::terminal::{self, Terminal};
+use anyhow::{Result, bail};
+use cipherfn_client::training::{decrypt_weights, trained_weights};
+use cipherfn_client_http::{KeptTraining, KeyRing, Service};
+use cipherfn_protocol::api::job::JobId;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::SET;
+use cipherfn_training::descent::{DescentStart, Training};
+use std::io::Write;
+
+impl Train {
+    /// Leaves the weights where they are, and writes what there is to know of them.
+    pub(super) fn keep(
+        &self,
+        (given, kept): (&Given<'_>, &KeptTraining),
+        trained: &Trained<'_>,
+        (ring, (mut output, whose)): (&KeyRing, (Output, String)),
+        terminal: Terminal,
+    ) -> Result<()> {
+        let Given {
+            training,
+            rows,
+            simulated,
+            secret,
+            ..
+        } = given;
+        // Not decrypted, but held to be this training's.
+        let named = (kept.rows, kept.rows_hash);
+        trained_weights(secret, training, named, trained.result)?;
+        ring.keep_training(kept)?;
+        output.write_all(&serde_json::to_vec_pretty(kept)?)?;
+        output.finish()?;
+        let (job, seconds) = (kept.job, trained.seconds);
+        let mut value = serde_json::json!({
+            "job": job,
+            "rows": kept.rows,
+            "steps": kept.weights.steps,
+            "seconds": seconds,
+            "upload_bytes": trained.upload_bytes,
+            "simulated_accuracy": simulated.accuracy,
+            "weight_deviation": kept.weights.deviation,
+            "clipped": rows.clipped,
+            "version": training.hash(),
+        });
+        let before = self.started(given).map(|(name, right)| {
+            value["start_accuracy"] = right.into();
+            let text = format!("{name}: {:.1} % of these rows right", 100.0 * right);
+            ("start", text)
+        });
+        terminal.summary(&value, || {
+            let mut facts = vec![
+                ("kept", format!("training {job}, until its job runs out")),
+                ("rows", kept.rows.to_string()),
+                ("upload", terminal::bytes(trained.upload_bytes)),
+                (
+                    "steps",
+                    format!("{} in all, {seconds:.1} s", kept.weights.steps),
+                ),
+            ];
+            facts.extend(before);
+            facts.push((
+                "right",
+                format!(
+                    "simulated {:.1} % of these rows",
+                    100.0 * simulated.accuracy
+                ),
+            ));
+            facts.push(("program", whose));
+            facts.extend(super::clipped(rows));
+            terminal::facts(facts)
+        })
+    }
+}
+
+/// The start from the weights that an earlier training has left.
+pub(super) async fn start(
+    service: &Service,
+    ring: &KeyRing,
+    training: &Training,
+    job: JobId,
+) -> Result<DescentStart> {
+    let (kept, of) = known(ring, job)?;
+    if kept.service != service.url() {
+        bail!(
+            "training {job} is kept by the service at {}; give that",
+            kept.service
+        );
+    }
+    if of.hash() != training.hash() {
+        bail!(
+            "training {job} is by version {} of program {}, and {} is taken now; have that one published again (models roll-back), or train anew",
+            of.hash(),
+            kept.name,
+            training.hash()
+        );
+    }
+    let secret = ring.secret_key(ParameterSet::by_name(SET)?)?;
+    let result = service.kept_weights(job).await?;
+    let named = (kept.rows, kept.rows_hash);
+    let fractions = decrypt_weights(&secret, training, named, &result)?;
+    let own = training.schedule(kept.rows)?.len() as u64;
+    let before = kept.weights.steps.saturating_sub(own);
+    let steps = training.schedule_after(before, kept.rows)?;
+    let deviation = kept.weights.deviation / training.weight_deviation(&steps, 1.0);
+    Ok(DescentStart::after((before, &steps), &fractions, deviation))
+}

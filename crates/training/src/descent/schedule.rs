@@ -1,0 +1,105 @@
+//! Which step takes which rows, how large it is, and what a penalty has left of weights by then.
+
+use super::{STEPS, Training, WEIGHT};
+use crate::error::TrainingError;
+
+/// Most steps of a training, with those before it: days of them, and what a schedule has memory for.
+const MAX_STEPS: usize = 1_000_000;
+
+/// Microseconds of one thread for a row of a step: a bootstrap, and little else. Measured on a Zen 5 machine
+/// (docs/benchmarks.md); others take up to twice as long.
+const ROW_MICROSECONDS: f64 = 19e3;
+
+/// One step of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DescentStep {
+    /// Which batch.
+    pub batch: usize,
+    /// Its rows.
+    pub rows: usize,
+    /// What weights are multiplied by to be those of the model: 1 without a penalty.
+    pub shrunk: f64,
+    /// The same after the step.
+    pub shrunk_after: f64,
+    /// A residual of 1, as a fraction of the torus.
+    pub unit: f64,
+}
+
+impl Training {
+    /// Batches of so many rows.
+    ///
+    /// # Errors
+    /// Fewer rows than a batch.
+    pub fn batches(&self, rows: usize) -> Result<usize, TrainingError> {
+        if rows < self.document.batch {
+            return Err(TrainingError::TooFewRows {
+                found: rows,
+                batch: self.document.batch,
+            });
+        }
+        Ok(rows.div_ceil(self.document.batch))
+    }
+
+    /// Microseconds of one thread that a step is predicted to take, for all sets of weights.
+    pub fn step_microseconds(&self) -> f64 {
+        ROW_MICROSECONDS * (self.document.batch * self.sets()) as f64
+    }
+
+    /// Batches that share a ciphertext: as many whole ones as it has room for.
+    pub fn batches_together(&self) -> usize {
+        self.rows_together() / self.document.batch
+    }
+
+    /// All steps on so many rows, from nothing.
+    ///
+    /// # Errors
+    /// As [`Self::schedule_after`].
+    pub fn schedule(&self, rows: usize) -> Result<Vec<DescentStep>, TrainingError> {
+        self.schedule_after(0, rows)
+    }
+
+    /// All steps on so many rows, where `before` steps were done on other rows: the rate has decayed by
+    /// these. Weights begin as the model's own, whatever a penalty has left of them by then.
+    ///
+    /// # Errors
+    /// Fewer rows than a batch; more steps, with those before, than anybody waits for.
+    pub fn schedule_after(
+        &self,
+        before: u64,
+        rows: usize,
+    ) -> Result<Vec<DescentStep>, TrainingError> {
+        let batches = self.batches(rows)?;
+        let count = batches.saturating_mul(self.document.epochs as usize);
+        let before = usize::try_from(before).unwrap_or(usize::MAX);
+        let found = count.saturating_add(before);
+        if found > MAX_STEPS {
+            return Err(TrainingError::TooManySteps {
+                found,
+                before,
+                limit: MAX_STEPS,
+            });
+        }
+        let mut shrunk = 1.0;
+        let mut steps = Vec::with_capacity(count);
+        for number in 0..count {
+            let batch = number % batches;
+            let rows = self.document.batch.min(rows - batch * self.document.batch);
+            let rate = self.document.rate / (1.0 + self.document.decay * (before + number) as f64);
+            let next = shrunk * (1.0 - rate * self.document.penalty);
+            steps.push(DescentStep {
+                batch,
+                rows,
+                shrunk,
+                shrunk_after: next,
+                unit: rate / (rows as f64 * next) * WEIGHT / f64::from(STEPS),
+            });
+            shrunk = next;
+        }
+        Ok(steps)
+    }
+
+    /// What weights are multiplied by after all steps.
+    pub(super) fn shrunk_after(steps: &[DescentStep]) -> f64 {
+        steps.last().map_or(1.0, |last| last.shrunk_after)
+    }
+}

@@ -1,0 +1,79 @@
+//! Files of earlier releases keep being read, and are written as they were.
+
+use super::{encrypt_apart, training};
+use cipherfn_client::training::decrypt_weights;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::training::{Descent, SET, noise, required_parts};
+use cipherfn_tests::golden;
+use cipherfn_training::descent::{
+    DescentState, RowsChunk, StepNoise, Training, mean_square, rows_hash, simulate, synthetic,
+};
+use std::sync::Arc;
+
+fn golden_file(name: &str) -> std::path::PathBuf {
+    golden().with_file_name("v3").join(name)
+}
+
+fn golden_key() -> SecretKey {
+    let path = golden().with_file_name("v2").join("wide/secret.cfk");
+    SecretKey::from_file_bytes(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// One step on eight rows.
+fn golden_training() -> Training {
+    training(8, 1, &["a", "b"], 3.0)
+}
+
+/// A chunk of rows and a state keep being read, and are written as they were.
+#[test]
+fn files_keep_their_bytes() {
+    let read = |name| std::fs::read(golden_file(name)).unwrap();
+    let (rows, state) = (read("training.rows.cfd"), read("training.state.cfd"));
+    let (training, secret) = (golden_training(), golden_key());
+    let chunk = RowsChunk::from_file_bytes(&rows).unwrap();
+    assert_eq!(chunk.to_file_bytes(), rows);
+    assert_eq!(
+        (chunk.program, chunk.key, chunk.rows, chunk.first),
+        (training.hash(), secret.id(), 8, 0)
+    );
+    let found = DescentState::from_file_bytes(&state).unwrap();
+    assert_eq!(found.to_file_bytes(), state);
+    let named = (8, rows_hash(chunk.hashes(chunk.batches.len())));
+    let weights = decrypt_weights(&secret, &training, named, &state).unwrap();
+    // As in the clear, up to nine deviations of a weight whose squares are four times the average.
+    let plain = synthetic(&training, 8);
+    let set = ParameterSet::by_name(SET).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &plain)).unwrap();
+    let deviation = simulate(&training, &plain, &noise).unwrap().deviation;
+    let quiet = StepNoise {
+        of_z: 0.0,
+        of_residual: 0.0,
+        of_update: 0.0,
+    };
+    let clear = simulate(&training, &plain, &quiet).unwrap();
+    let steps = training.schedule(8).unwrap();
+    let found = training.weights(&steps, &weights[0], 0.0);
+    assert_eq!(found.len(), 3);
+    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
+    }
+}
+
+/// Made the files of [`files_keep_their_bytes`], once.
+#[test]
+#[ignore = "writes golden files anew"]
+fn make_golden_files() {
+    let (training, secret) = (golden_training(), Arc::new(golden_key()));
+    let parts = required_parts(secret.parameter_set()).unwrap();
+    let made = |name| EvaluationKey::generate_part(&secret, name).unwrap();
+    let mut key = made(parts[0].name).expand().unwrap();
+    for part in &parts[1..] {
+        key.add(&made(part.name)).unwrap();
+    }
+    let (chunks, _) = encrypt_apart(&secret, &training, &synthetic(&training, 8));
+    std::fs::write(golden_file("training.rows.cfd"), chunks[0].to_file_bytes()).unwrap();
+    let mut descent = Descent::new(&training, &key, chunks).unwrap();
+    while descent.step(&key).unwrap() {}
+    std::fs::write(golden_file("training.state.cfd"), descent.finish().unwrap()).unwrap();
+}
