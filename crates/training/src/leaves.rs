@@ -5,15 +5,17 @@
 //! and of its label. Which leaf it reaches stays hidden; sums over rows of what each leaf has are
 //! integers, and come out exact.
 
-mod document;
+mod program;
 mod refit;
 mod rows;
+mod spec;
 mod structure;
 mod tree;
 
-pub use document::{LeafSpec, LeafTraining, SumForm};
+pub use program::{LeafTraining, SumForm};
 pub use refit::{LeafCounts, Refitted};
 pub use rows::{LeafRow, LeafRowEncoder};
+pub use spec::LeafSpec;
 pub use structure::{Structure, StructureNode};
 pub use tree::{LeafNode, LeafTree};
 
