@@ -24,20 +24,23 @@ fn scores_of_a_linear_model_are_those_of_onnx_runtime() {
         &std::fs::read_to_string(model.join("test.csv")).unwrap(),
         10,
     );
-    let mut toml = "format = 1\nname = \"patients\"\n".to_owned();
-    for name in &names {
-        toml += &format!(
+    let column = |name: &String| {
+        format!(
             "[[column]]\nname = \"{name}\"\ntype = \"decimal\"\nplaces = 4\nmin = -8.0\nmax = 8.0\nlimb-bits = 9\nroles = [\"value\"]\n"
-        );
-    }
-    toml +=
+        )
+    };
+    let columns: String = names.iter().map(column).collect();
+    let ward =
         "[[column]]\nname = \"ward\"\ntype = \"integer\"\nmin = 0\nmax = 1\nroles = [\"key\"]\n";
+    let toml = format!("format = 1\nname = \"patients\"\n{columns}{ward}");
     sandbox.write("patients.toml", &toml);
-    let mut csv = names.join(",") + ",ward\n";
-    for (row, ward) in rows.iter().zip([0, 1].into_iter().cycle()) {
+    let line = |(row, ward): (&Vec<f64>, i32)| {
         let cells: Vec<String> = row.iter().map(|cell| format!("{cell:.4}")).collect();
-        csv += &format!("{},{ward}\n", cells.join(","));
-    }
+        format!("{},{ward}", cells.join(","))
+    };
+    let lines = rows.iter().zip([0, 1].into_iter().cycle()).map(line);
+    let lines: Vec<String> = lines.collect();
+    let csv = format!("{},ward\n{}\n", names.join(","), lines.join("\n"));
     sandbox.write("patients.csv", &csv);
     let encrypt = [
         "frame",
