@@ -9,7 +9,7 @@ mod tables;
 #[cfg(feature = "arrow")]
 pub use arrow::{ColumnError, answer_columns, values};
 pub use file::{EncryptedFile, FrameFileError};
-pub use refresh::{RefreshFrameError, refresh_bytes, refreshed};
+pub use refresh::{Behind, RefreshFrameError, behind, refresh_bytes};
 pub use tables::Tables;
 
 use cipherfn_frame::cells::Units;

@@ -4,7 +4,7 @@ use super::file::CHUNK;
 use super::{EncryptedFile, FrameFileError, form};
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::schema::Schema;
-use cipherfn_frame::stages::{Refresh, RefreshError};
+use cipherfn_frame::stages::{Refresh, RefreshError, Stage};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -14,6 +14,9 @@ use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, ValueShape};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshFrameError {
+    /// Numbers that no answer of the plan has.
+    #[error("what was decrypted is no answer of the plan; ask again")]
+    Answer,
     /// Rows that the plan cannot have made.
     #[error(transparent)]
     Rows(#[from] RefreshError),
@@ -22,11 +25,40 @@ pub enum RefreshFrameError {
     File(#[from] FrameFileError),
 }
 
+/// What a stage's decrypted answer becomes.
+#[derive(Debug)]
+pub enum Behind {
+    /// The plan's answer.
+    Answer(Table),
+    /// The file of a frame that the next stage scans.
+    Frame(Vec<u8>),
+}
+
+/// The key holder's part behind a stage: its steps with the decrypted rows, and their encryption for the
+/// next stage, if there is one.
+///
+/// # Errors
+/// Rows that the plan cannot have made; the operating system has no random bytes.
+pub fn behind(
+    key: &SecretKey,
+    stage: &Stage,
+    gadget: Gadget,
+    mut table: Table,
+) -> Result<Behind, RefreshFrameError> {
+    if !stage.take(&mut table) {
+        return Err(RefreshFrameError::Answer);
+    }
+    match &stage.refresh {
+        Some(refresh) => refreshed(key, refresh, gadget, &table).map(Behind::Frame),
+        None => Ok(Behind::Answer(table)),
+    }
+}
+
 /// The file of a frame of decrypted rows.
 ///
 /// # Errors
 /// Rows that the plan cannot have made; the operating system has no random bytes.
-pub fn refreshed(
+fn refreshed(
     key: &SecretKey,
     refresh: &Refresh,
     gadget: Gadget,

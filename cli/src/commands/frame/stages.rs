@@ -6,7 +6,7 @@ use super::evaluator::Evaluator;
 use super::plan::precision;
 use crate::terminal;
 use anyhow::{Result, anyhow, bail};
-use cipherfn_client::frames::{refresh_bytes, refreshed};
+use cipherfn_client::frames::{Behind, behind, refresh_bytes};
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_protocol::specs::Gadget;
@@ -77,16 +77,14 @@ async fn each(
     {
         let reply = evaluator.answer(query, *demand).await?;
         taken.down += reply.to_bytes().len() as u64;
-        let mut table = decrypted(query, secret, &reply)?;
-        if !stage.take(&mut table) {
-            bail!("what was decrypted is no answer of the plan; ask again");
+        let table = decrypted(query, secret, &reply)?;
+        match behind(secret, stage, gadget, table)? {
+            Behind::Answer(table) => return Ok((table, taken)),
+            Behind::Frame(file) => {
+                taken.up += file.len() as u64;
+                evaluator.add(&file).await?;
+            }
         }
-        let Some(refresh) = &stage.refresh else {
-            return Ok((table, taken));
-        };
-        let file = refreshed(secret, refresh, gadget, &table)?;
-        taken.up += file.len() as u64;
-        evaluator.add(&file).await?;
     }
     bail!("the plan has no stage")
 }
