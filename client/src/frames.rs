@@ -9,7 +9,7 @@ mod tables;
 #[cfg(feature = "arrow")]
 pub use arrow::{ColumnError, answer_columns, values};
 pub use file::{EncryptedFile, FrameFileError};
-pub use refresh::{refresh_bytes, refreshed};
+pub use refresh::{Behind, KeyHolder, RefreshFrameError, refresh_bytes};
 pub use tables::Tables;
 
 use cipherfn_frame::cells::Units;

@@ -58,7 +58,8 @@ function answer({ outcome, values, remark }) {
 }
 
 async function start() {
-  const { service } = await (await fetch("cipherfn.json")).json();
+  // Served by `cipherfn dev`, it says where the service is; elsewhere the address does.
+  const service = parameters.get("service") ?? (await (await fetch("cipherfn.json")).json()).service;
   client = await open({ service });
   model = await client.model(name, { accept: parameters.get("developer") ?? undefined });
   element("columns").replaceChildren(...model.columns.map(field));

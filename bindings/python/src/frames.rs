@@ -6,6 +6,7 @@ mod frame;
 mod kept;
 mod keys;
 mod query;
+mod run;
 mod schema;
 
 pub(crate) use answer::FrameAnswer;
@@ -16,7 +17,7 @@ pub(crate) use query::FrameQuery;
 pub(crate) use schema::FrameSchema;
 
 use crate::error::Failure;
-use cipherfn_client::frames::{ColumnError, FrameError, FrameFileError};
+use cipherfn_client::frames::{ColumnError, FrameError, FrameFileError, RefreshFrameError};
 use cipherfn_frame::cells::CellError;
 use cipherfn_frame::file::FileError;
 use cipherfn_frame::kept::KeptError;
@@ -83,6 +84,9 @@ impl From<PlanError> for Failure {
             PlanError::UnknownFrame { .. } => {
                 Some("give the frame to frame.sql(query, frame, ...), or merge with it".into())
             }
+            PlanError::NotLevelled { .. } => Some(
+                "collect(stages=True) takes part with the secret key, where that helps; explain(stages=True) shows how".into(),
+            ),
             _ => None,
         };
         Self::named("PlanError", &error, remedy)
@@ -130,4 +134,10 @@ macro_rules! from {
         })+
     };
 }
-from!(FileError, PassError, ReadError, ReplyError);
+from!(
+    FileError,
+    PassError,
+    ReadError,
+    ReplyError,
+    RefreshFrameError
+);

@@ -27,7 +27,7 @@ pub(crate) struct Service {
     service: cipherfn_client_http::Service,
     notes: Notes,
     pub(crate) ring: KeyRing,
-    accept: Accept,
+    pub(crate) accept: Accept,
 }
 
 /// How to talk to it.
@@ -339,7 +339,7 @@ fn name(text: &str) -> Result<ModelName> {
         .map_err(|error| Failure::Argument(format!("model {text:?}: {error}")))
 }
 
-fn parse_name(text: &Bound<'_, PyAny>) -> PyResult<ModelName> {
+pub(crate) fn parse_name(text: &Bound<'_, PyAny>) -> PyResult<ModelName> {
     Ok(name(text.extract()?)?)
 }
 

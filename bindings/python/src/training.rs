@@ -1,5 +1,6 @@
 //! Training: statistics of several owners, and gradient descent on encrypted rows.
 
+mod asked;
 mod descent;
 mod fitted;
 mod rows;

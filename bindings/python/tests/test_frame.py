@@ -193,8 +193,41 @@ def test_services_answer_as_this_machine_does(table: pl.DataFrame, dev: Dev, tmp
     stranger = cf.encrypt({"a": [1, 2]}, name="other")
     with pytest.raises(errors.KeysError, match="keys= of the client"):
         stranger.upload(client)
+    staged = query.filter(cf.col("price") > 25).sort("price", "sku", descending=[True, False])
+    wanted = table.join(prices(), on="sku", how="left").filter((pl.col("age") > 40) & (pl.col("price") > 25)).select("sku", "price")
+    same(staged.collect(client, stages=True, min_bits=None), wanted.sort("price", "sku", descending=[True, False]))
+    # The frames between stages are gone.
+    assert sorted(own["name"] for own in client.frames()) == ["prices", "sales"]
     kept.delete()
     assert [own["name"] for own in client.frames()] == ["prices"]
+
+
+def test_what_is_not_levelled_goes_in_stages(table: pl.DataFrame, encrypted: cf.EncryptedFrame, priced: cf.EncryptedFrame) -> None:
+    query = (
+        encrypted.join(priced, on="sku")
+        .filter(cf.col("price") > 25)
+        .with_columns(cost=cf.col("price") * cf.col("age"))
+        .select("sku", "amount", "cost")
+        .sort("cost", "sku", descending=True)
+    )
+    with pytest.raises(errors.PlanError, match=r"levelled(.|\n)*stages=True"):
+        query.collect()
+    told = query.explain(stages=True, min_bits=None)
+    assert "stage 1 of " in told and "then the key holder: " in told
+    wanted = (
+        table.join(prices(), on="sku")
+        .filter(pl.col("price") > 25)
+        .select("sku", "amount", cost=(pl.col("price") * pl.col("age")).round(2))
+        .sort("cost", "sku", descending=True, maintain_order=True)
+    )
+    same(query.collect(stages=True, min_bits=None), wanted)
+    by_sql = cf.sql("SELECT DISTINCT region FROM sales ORDER BY region", encrypted)
+    same(by_sql.collect(stages=True), table.select("region").unique().sort("region"))
+    same(encrypted.select("region").unique().sort("region").collect(stages=True), table.select("region").unique().sort("region"))
+    # What is levelled is one stage.
+    assert "stage 1 of 1" in encrypted.select("sku").explain(stages=True)
+    with pytest.raises(errors.ArgumentError, match="3 entries for 1 columns"):
+        query.sort("sku", descending=[True] * 3)
 
 
 def test_what_cannot_be_is_refused_by_its_step(table: pl.DataFrame, encrypted: cf.EncryptedFrame, priced: cf.EncryptedFrame) -> None:

@@ -1,11 +1,19 @@
 """Training: statistics of several owners and gradient descent, compared with scikit-learn on the rows in the clear."""
 
+import contextlib
+import os
 import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Dev
 from sklearn import decomposition, discriminant_analysis, linear_model, naive_bayes, preprocessing
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
@@ -123,6 +131,87 @@ def test_logistic_regression_descends_on_encrypted_rows(keys: pathlib.Path, tmp_
     # Its file compiles, for rows that nobody sees.
     compiled = cipherfn.compile(model.to_onnx(), X.astype(np.float32), name="tumour")
     assert (compiled.predict(X.astype(np.float32), "clear") == model.predict(X)).mean() > 0.98
+
+
+def publish(dev: Dev, folder: pathlib.Path, name: str, X: pd.DataFrame, epochs: int) -> dict[str, tuple[float, float]]:
+    """Publishes a program, and gives its ranges."""
+    bounds = {column: (round(float(values.mean() - 3 * values.std()), 3), round(float(values.mean() + 3 * values.std()), 3)) for column, values in X.items()}
+    columns = "".join(f'[[column]]\nname = "{column}"\nlow = {low}\nhigh = {high}\n' for column, (low, high) in bounds.items())
+    head = f'format = 1\nname = "{name}"\nalgorithm = "logistic"\nbatch = 8\nepochs = {epochs}\nrate = 1.0\ndecay = 0.05\npenalty = 0.0\n'
+    (folder / "spec.toml").write_text(f'{head}{columns}[target]\nname = "tumour"\nclasses = ["0", "1"]\n')
+    program = folder / f"{name}.cfn"
+    subprocess.run([dev.command, "compile-training", folder / "spec.toml", "-o", program], check=True, stdout=subprocess.DEVNULL)
+    place = ["--name", name, "--dev", dev.folder / "data", "--signing-key", dev.folder / "developer.key"]
+    subprocess.run([dev.command, "publish", program, *place], check=True, stdout=subprocess.DEVNULL)
+    return bounds
+
+
+def kept(dev: Dev) -> set[str]:
+    """What the service keeps for jobs, but for its indices: keys of its bucket, which stand at the end of each object's file."""
+    ends = (path.read_bytes()[-1000:] for path in (dev.folder / "data/cipherfn/objects").iterdir())
+    keys = (re.search(rb'\{"key":"([^"]+)"', end) for end in ends)
+    names = {key[1].decode() for key in keys if key is not None}
+    assert names, "the bucket has objects"
+    return {name for name in names if name.startswith(("jobs/", "uploads/", "results/")) and not name.startswith("jobs/index/")}
+
+
+def test_services_train_by_published_programs(dev: Dev, client: cipherfn.Client, tmp_path: pathlib.Path) -> None:
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X, y = X[SOME][:48], y[:48].to_numpy()
+    bounds = publish(dev, tmp_path, "tumour", X, epochs=2)
+    before = kept(dev)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.LimitedWarning)
+        simulated = train.LogisticRegression(epochs=2, batch=8, ranges=bounds).fit_simulated(X, y)
+        # Columns go by name, others are left alone, and labels keep their type.
+        model = train.LogisticRegression(batch=8).fit_encrypted(client, X.assign(other="x")[["other", *SOME[::-1]]], y, program="tumour")
+    assert model.n_steps_ == simulated.n_steps_ == 12 and model.classes_.tolist() == [0, 1]
+    assert model.feature_names_in_ == SOME
+    unit = X.std().to_numpy()
+    assert np.abs((model.coef_ - simulated.coef_) * unit).max() < 10 * model.deviation_ + 0.05
+    right = (model.predict(X) == y).mean()
+    assert right > 0.8 and abs(model.accuracy_ - right) < 0.05
+    assert kept(dev) == before, "the job is deleted once the weights are here"
+    for wrong, text in [
+        (train.LogisticRegression(rate=2.0), r"rate is 2.0, that of program 'tumour' is 1.0"),
+        (train.LogisticRegression(ranges={SOME[0]: (0, 1)}), r"ranges\['mean radius'\] is"),
+        (train.LogisticRegression(classes=[0, 1, 2]), "classes is"),
+        (train.LinearSVC(), "algorithm is 'svm'(.|\n)*LinearSVC is for"),
+    ]:
+        with pytest.raises(errors.ArgumentError, match=text):
+            wrong.fit_encrypted(client, X, y, program="tumour")
+    with pytest.raises(errors.TableError, match="no column 'mean radius'"):
+        train.LogisticRegression().fit_encrypted(client, X[SOME[1:]], y, program="tumour")
+    with pytest.raises(errors.TrainingError, match="row 1"):
+        train.LogisticRegression().fit_encrypted(client, X, np.full(len(X), 7), program="tumour")
+    with pytest.raises(errors.CipherfnError, match="nobody"):
+        train.LogisticRegression().fit_encrypted(client, X, y, program="nobody")
+    for given in [(client, X, y), (X,)]:
+        with pytest.raises(errors.ArgumentError, match="program"):
+            train.LogisticRegression().fit_encrypted(*given)
+
+
+def test_an_interrupt_ends_the_training_at_the_service(dev: Dev, client: cipherfn.Client, tmp_path: pathlib.Path) -> None:
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    X, y = X[SOME][:48], y[:48]
+    publish(dev, tmp_path, "long", X, epochs=40)
+    before = kept(dev)
+    seen: set[str] = set()
+
+    def interrupt() -> None:
+        end = time.monotonic() + 120
+        while not seen and time.monotonic() < end:
+            with contextlib.suppress(FileNotFoundError):
+                seen.update(name for name in kept(dev) - before if name.startswith("jobs/"))
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with warnings.catch_warnings(), pytest.raises(KeyboardInterrupt):
+        warnings.simplefilter("ignore", errors.LimitedWarning)
+        train.LogisticRegression().fit_encrypted(client, X, y, program="long")
+    assert seen, "the job was there"
+    assert kept(dev) == before
 
 
 def test_machines_of_three_classes_descend_in_simulation() -> None:

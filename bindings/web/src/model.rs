@@ -10,6 +10,7 @@ use cipherfn_client::{
 use cipherfn_program::ColumnKind;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, ModelName};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
+use cipherfn_protocol::json;
 use cipherfn_protocol::statement::SignedStatement;
 use js_sys::{Array, Uint8Array};
 use serde::{Deserialize, Serialize};
@@ -260,13 +261,14 @@ impl Query {
     }
 }
 
-fn read_pin(json: &str) -> Result<Pin, JsValue> {
+fn read_pin(text: &str) -> Result<Pin, JsValue> {
     let damaged = |reason: String| {
         Code::Trust.error(format!(
             "what this page remembers of the model cannot be read ({reason}); clear the page's stored data only if you trust the service's specs anew"
         ))
     };
-    let pin: PinV1 = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
+    let pin: PinV1 =
+        json::from_slice(text.as_bytes()).map_err(|error| damaged(error.to_string()))?;
     if pin.format != 1 {
         return Err(damaged(format!(
             "format {} is a later package's",

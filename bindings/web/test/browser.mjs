@@ -66,10 +66,11 @@ async function between(service) {
 /** A page's files, and golden ones, without a policy. `denial` is what the worker runs first. */
 async function files() {
   const state = { denial: "" };
-  const types = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
+  const types = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css", ".svg": "image/svg+xml" };
   const server = http.createServer((request, response) => {
     const golden = request.url.startsWith("/golden/");
-    const file = request.url === "/" ? undefined : path.join(golden ? path.join(root, "tests") : page, request.url);
+    const { pathname } = new URL(request.url, "http://127.0.0.1");
+    const file = pathname === "/" ? undefined : path.join(golden ? path.join(root, "tests") : page, pathname);
     response.setHeader("content-type", types[file ? path.extname(file) : ".html"] ?? "application/octet-stream");
     if (!file) return response.end("<!doctype html><title>test</title>");
     response.setHeader("cache-control", "no-store");
@@ -267,6 +268,17 @@ async function main() {
   assert.equal(unlabelled, 0, "every field has a label");
   assert.deepEqual(policy, [], "nothing against the page's policy");
   step(`the page under its policy, by keyboard: ready with new keys after ${Math.round(ready)} ms, answered in ${Math.round(answered)} ms more`);
+
+  const elsewhere = await context.newPage();
+  await elsewhere.goto(`${origin}/index.html?model=fraud&service=${service.url}`);
+  await elsewhere.waitForFunction(() => !document.getElementById("fields").disabled);
+  await elsewhere.click("#example");
+  await elsewhere.waitForFunction(() => document.getElementById("column-0").value !== "");
+  await elsewhere.click("#form button[type=submit]");
+  await elsewhere.waitForSelector("#answer:not([hidden])");
+  assert.match(await elsewhere.textContent("#values"), new RegExp(`label${expected[0].label}`));
+  await elsewhere.close();
+  step("the page on another site, as the documentation has it");
 
   service.child.kill();
   await until("the end of cipherfn dev", () => service.child.exitCode !== null || service.child.signalCode !== null);

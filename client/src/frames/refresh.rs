@@ -4,29 +4,85 @@ use super::file::CHUNK;
 use super::{EncryptedFile, FrameFileError, form};
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::schema::Schema;
-use cipherfn_frame::stages::{Refresh, RefreshError, RefreshedRows};
+use cipherfn_frame::stages::{RefreshError, RefreshedRows, Stage};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, ValueShape};
 
-/// The file of a frame of decrypted rows, and why these were none of the plan's, if so: the file is as
-/// large and goes to whoever evaluates all the same ([`Refresh::rows`]).
+/// Why an answer is none of its plan's, or cannot be encrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshFrameError {
+    /// Numbers that no answer of the plan has.
+    #[error("what was decrypted is no answer of the plan; ask again")]
+    Answer,
+    /// Rows that the plan cannot have made.
+    #[error(transparent)]
+    Rows(#[from] RefreshError),
+    /// The frame.
+    #[error(transparent)]
+    File(#[from] FrameFileError),
+}
+
+/// What a stage's decrypted answer becomes.
+#[derive(Debug)]
+pub enum Behind {
+    /// The plan's answer.
+    Answer(Table),
+    /// The file of a frame that the next stage scans.
+    Frame(Vec<u8>),
+}
+
+/// The key holder of a plan's stages, one after the other.
 ///
-/// # Errors
-/// The operating system has no random bytes.
-pub fn refreshed(
-    key: &SecretKey,
-    refresh: &Refresh,
+/// What is wrong with what was decrypted is said when all stages were asked: whether and when they are is
+/// all that an evaluator sees, and must not tell what its answers decrypt to.
+#[derive(Debug)]
+pub struct KeyHolder<'a> {
+    key: &'a SecretKey,
     gadget: Gadget,
-    table: &Table,
-) -> Result<(Vec<u8>, Option<RefreshError>), FrameFileError> {
-    let RefreshedRows { rows, wrong } = refresh.rows(table);
-    let mut file = EncryptedFile::new(Vec::new(), key, &refresh.schema, gadget, &[], Vec::new())?;
-    for row in rows {
-        file.row(row)?;
+    wrong: Option<RefreshFrameError>,
+}
+
+impl<'a> KeyHolder<'a> {
+    /// With the key of the frames, whose selectors have this gadget.
+    pub const fn new(key: &'a SecretKey, gadget: Gadget) -> Self {
+        Self {
+            key,
+            gadget,
+            wrong: None,
+        }
     }
-    Ok((file.finish()?, wrong))
+
+    /// The key holder's steps with the decrypted rows of a stage, and their encryption for the next one, if
+    /// there is one: of as many rows as ever, whatever was decrypted ([`cipherfn_frame::stages::Refresh::rows`]).
+    ///
+    /// # Errors
+    /// Behind the last stage, rows of any of them that the plan cannot have made; the operating system has
+    /// no random bytes.
+    pub fn behind(&mut self, stage: &Stage, mut table: Table) -> Result<Behind, RefreshFrameError> {
+        if !stage.take(&mut table) {
+            self.wrong.get_or_insert(RefreshFrameError::Answer);
+        }
+        let Some(refresh) = &stage.refresh else {
+            return match self.wrong.take() {
+                Some(error) => Err(error),
+                None => Ok(Behind::Answer(table)),
+            };
+        };
+        let RefreshedRows { rows, wrong } = refresh.rows(&table);
+        if let Some(error) = wrong {
+            self.wrong.get_or_insert(error.into());
+        }
+        let (key, gadget) = (self.key, self.gadget);
+        let mut file =
+            EncryptedFile::new(Vec::new(), key, &refresh.schema, gadget, &[], Vec::new())?;
+        for row in rows {
+            file.row(row)?;
+        }
+        Ok(Behind::Frame(file.finish()?))
+    }
 }
 
 /// Bytes of the ciphertexts of a refresh's frame.

@@ -1,5 +1,6 @@
 //! Values of a row program.
 
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -123,19 +124,18 @@ impl Tensor {
 }
 
 /// A float that may be written as text.
-trait Float: Copy + Serialize + for<'de> Deserialize<'de> {
-    const NAN: Self;
-    const INFINITY: Self;
-    const NEG_INFINITY: Self;
+trait Float: Copy + Serialize {
+    /// The closest one.
+    fn nearest(number: f64) -> Self;
     fn text(self) -> Option<&'static str>;
 }
 
 macro_rules! float {
     ($float:ident) => {
         impl Float for $float {
-            const NAN: Self = $float::NAN;
-            const INFINITY: Self = $float::INFINITY;
-            const NEG_INFINITY: Self = $float::NEG_INFINITY;
+            fn nearest(number: f64) -> Self {
+                number as $float
+            }
 
             fn text(self) -> Option<&'static str> {
                 match self {
@@ -151,34 +151,62 @@ macro_rules! float {
 float!(f32);
 float!(f64);
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Written<T> {
-    Number(T),
-    Text(String),
+/// A float as a number, or as text where JSON has none.
+struct Written<T>(T);
+
+impl<T: Float> Serialize for Written<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.text() {
+            Some(text) => serializer.serialize_str(text),
+            None => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Float> Deserialize<'de> for Written<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(FloatVisitor)
+            .map(|x| Self(T::nearest(x)))
+    }
+}
+
+struct FloatVisitor;
+
+impl Visitor<'_> for FloatVisitor {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<f64, E> {
+        Ok(value)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<f64, E> {
+        Ok(value as f64)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<f64, E> {
+        Ok(value as f64)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
+        match text {
+            "NaN" => Ok(f64::NAN),
+            "inf" => Ok(f64::INFINITY),
+            "-inf" => Ok(f64::NEG_INFINITY),
+            _ => Err(E::custom(format_args!("\"{text}\" is not a number"))),
+        }
+    }
 }
 
 fn write_floats<T: Float, S: Serializer>(entries: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(|&x| {
-        x.text()
-            .map_or(Written::Number(x), |text| Written::Text(text.to_owned()))
-    }))
+    serializer.collect_seq(entries.iter().map(|&entry| Written(entry)))
 }
 
 fn read_floats<'de, T: Float, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let written = Vec::<Written<T>>::deserialize(deserializer)?;
-    written
-        .into_iter()
-        .map(|entry| match entry {
-            Written::Number(x) => Ok(x),
-            Written::Text(text) => match text.as_str() {
-                "NaN" => Ok(T::NAN),
-                "inf" => Ok(T::INFINITY),
-                "-inf" => Ok(T::NEG_INFINITY),
-                _ => Err(serde::de::Error::custom(format!(
-                    "\"{text}\" is not a number"
-                ))),
-            },
-        })
-        .collect()
+    Ok(written.into_iter().map(|Written(entry)| entry).collect())
 }

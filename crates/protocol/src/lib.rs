@@ -5,6 +5,7 @@
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
+//! - [`json`]: JSON documents that clients read, in little code
 //! - [`digits`]: numbers to the digit that still means something
 //! - [`statement`]: whose specs they are, as their developer signs it
 //!
@@ -16,6 +17,7 @@ pub mod digits;
 pub mod frame;
 pub mod hash;
 mod hex;
+pub mod json;
 pub mod message;
 pub mod specs;
 pub mod statement;

@@ -5,6 +5,7 @@
 //! version of a model it was made for.
 
 use crate::hash::{Hash, ParameterSetHash, SpecsHash};
+use crate::json::{self, JsonError};
 use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Serialize};
 use v1::SpecsV1;
@@ -81,7 +82,7 @@ pub struct ParameterSetRef {
 
 crate::versions! {
     /// Specs as documents.
-    enum SpecsVersions, read by serde_json::from_slice, error serde_json::Error {
+    enum SpecsVersions, read by json::from_slice, error JsonError {
         /// One input, one output.
         V1(SpecsV1) = 1,
         /// Several, and parts of keys.
@@ -132,7 +133,7 @@ impl SpecsDocument {
             Some(document) => serde_json::to_vec(&document),
             None => serde_json::to_vec(&SpecsV2::from(specs.clone())),
         };
-        Self::of(specs, format, bytes.map_err(SpecsError::Json)?)
+        Self::of(specs, format, bytes.map_err(SpecsError::Written)?)
     }
 
     /// The same in format 1 for clients of version 1, or `None` where that cannot be said in it.
@@ -143,7 +144,7 @@ impl SpecsDocument {
         let Some(document) = SpecsV1::of(self.specs.clone().into()) else {
             return Ok(None);
         };
-        let bytes = serde_json::to_vec(&document).map_err(SpecsError::Json)?;
+        let bytes = serde_json::to_vec(&document).map_err(SpecsError::Written)?;
         Self::of(self.specs.clone(), 1, bytes).map(Some)
     }
 
@@ -203,7 +204,10 @@ pub enum SpecsError {
     #[error(
         "not a client-specs document: {0}; give the specs that the bundle holds or the service has"
     )]
-    Json(#[source] serde_json::Error),
+    Json(#[source] JsonError),
+    /// They cannot be written.
+    #[error("client specs cannot be written: {0}")]
+    Written(#[source] serde_json::Error),
     /// Another layout version.
     #[error(
         "client specs have format {found}, this build reads {}; write them anew with this build",

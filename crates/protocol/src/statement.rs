@@ -7,6 +7,7 @@
 use crate::api::ModelName;
 use crate::hash::SpecsHash;
 use crate::hex::{self, as_hexadecimal};
+use crate::json::{self, JsonError};
 use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -108,7 +109,7 @@ struct StatementV2 {
 
 crate::versions! {
     /// Statements as documents; they began with version 2 of the API.
-    enum StatementVersions, read by serde_json::from_slice, error serde_json::Error {
+    enum StatementVersions, read by json::from_slice, error JsonError {
         /// On the specs of a model.
         V2(StatementV2) = 2,
     }
@@ -191,7 +192,7 @@ pub enum StatementError {
     },
     /// Not JSON, or not of this layout.
     #[error("not a signed statement: {0}")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] JsonError),
     /// Another layout version.
     #[error(
         "the signed statement has format {found}, this build reads {}",

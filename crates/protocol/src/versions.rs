@@ -11,6 +11,7 @@
 //! Frames carry their version in the header; JSON documents have it in their field `format`.
 
 use crate::frame::{Frame, FrameError, FrameKind};
+use crate::json::{self, JsonError};
 use serde::Deserialize;
 
 /// The wire types of one stored or sent type.
@@ -103,7 +104,7 @@ macro_rules! versions {
 
 /// Version of a JSON document: its field `format`, whatever else it holds; 1 where it has none,
 /// since the first documents in the bucket had none.
-pub fn json_version(bytes: &[u8]) -> Result<u16, serde_json::Error> {
+pub fn json_version(bytes: &[u8]) -> Result<u16, JsonError> {
     #[derive(Deserialize)]
     struct Format {
         #[serde(default = "first")]
@@ -112,7 +113,7 @@ pub fn json_version(bytes: &[u8]) -> Result<u16, serde_json::Error> {
     const fn first() -> u16 {
         1
     }
-    serde_json::from_slice::<Format>(bytes).map(|document| document.format)
+    json::from_slice::<Format>(bytes).map(|document| document.format)
 }
 
 /// Versions for people: `version 1`, `versions 1 and 2`, `versions 1 to 3`.

@@ -57,6 +57,7 @@ mod memory;
 pub mod noise;
 pub mod operations;
 mod pages;
+pub mod parallel;
 pub mod parameters;
 mod polynomial;
 pub mod public;

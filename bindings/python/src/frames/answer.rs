@@ -6,10 +6,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use cipherfn_client::frames::{answer_columns, decrypt_reply};
-use cipherfn_frame::answer::ResultType;
+use cipherfn_frame::answer::{ResultType, Table};
 use cipherfn_frame::reply::Reply;
 use cipherfn_scheme::SecretKey;
-use cipherfn_serving::frames::PreparedStage;
+use cipherfn_serving::frames::PreparedQuery;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList};
 
@@ -20,23 +20,23 @@ pub(crate) struct FrameAnswer {
     kinds: Vec<ResultType>,
 }
 
+/// The rows of an answer.
+pub(super) fn decrypted(
+    prepared: &PreparedQuery,
+    secret: &SecretKey,
+    reply: &Reply,
+) -> Result<Table> {
+    let last = prepared.last();
+    let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
+    Ok(prepared.table(&words))
+}
+
 impl FrameAnswer {
-    pub(super) fn decrypt(
-        stage: &PreparedStage,
-        secret: &SecretKey,
-        reply: &Reply,
-    ) -> Result<Self> {
-        let prepared = &stage.query;
-        let last = prepared.last();
-        let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
-        let mut table = prepared.table(&words);
-        if !stage.stage.take(&mut table) {
-            let text = "the answer holds numbers that the plan cannot make; ask again";
-            return Err(Failure::Other(text.into()));
-        }
+    /// Rows as columns.
+    pub(super) fn of(table: &Table) -> Result<Self> {
         Ok(Self {
-            batch: answer_columns(&table)?,
-            kinds: table.columns.into_iter().map(|(_, kind)| kind).collect(),
+            batch: answer_columns(table)?,
+            kinds: table.columns.iter().map(|(_, kind)| kind.clone()).collect(),
         })
     }
 }

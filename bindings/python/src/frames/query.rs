@@ -1,23 +1,27 @@
 //! Queries on frames.
 
-use super::answer::FrameAnswer;
+use super::answer::{FrameAnswer, decrypted};
 use super::frame::Frame;
 use super::kept::{KeptFrame, require_key};
 use super::keys::FrameKeys;
+use super::run::{Run, none};
 use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::wait::{Stop, Waiting, Watch};
-use cipherfn_frame::file::FileHead;
+use cipherfn_client::frames::{Behind, KeyHolder};
+use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::Reply;
-use cipherfn_protocol::api::ProblemType;
-use cipherfn_protocol::api::frames::{FrameQuery as Asked, ROWS_TOGETHER};
+use cipherfn_protocol::api::frames::ROWS_TOGETHER;
+use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_serving::frames::{
     Demand, PassRun, PreparedQuery, PreparedStage, StoredFrame, SumRows, prepare_query,
+    prepare_stages,
 };
 use pyo3::prelude::*;
-use std::sync::Arc;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A frame here, or one that a service keeps.
 #[derive(FromPyObject)]
@@ -35,74 +39,65 @@ impl Either<'_> {
     }
 }
 
-/// A plan, and what it becomes for frames.
+/// A plan, and what it becomes for frames: one stage if it is levelled.
 #[pyclass(frozen)]
 pub(crate) struct FrameQuery {
-    /// One query of whoever evaluates, and what is done with its decrypted answer.
-    stage: Arc<PreparedStage>,
+    stages: Arc<Vec<PreparedStage>>,
+    /// Of all frames, those between stages too.
+    gadget: Gadget,
 }
 
 #[pymethods]
 impl FrameQuery {
     /// A plan as JSON or SQL, for frames of whose answer every column has to have so many bits; `None`
-    /// for all of them.
+    /// for all of them. With `stages` as many as it takes.
     #[new]
-    fn new(plan: &str, frames: Vec<Either<'_>>, min_bits: Option<f64>) -> PyResult<Self> {
-        let demand = match min_bits {
-            None => Demand::Exact,
-            Some(bits) if bits >= 0.0 && bits.is_finite() => Demand::Bits(bits),
-            Some(bits) => {
-                let text = format!("min_bits is {bits}; a number of bits is 0 or more");
-                return Err(Failure::Argument(text).into());
-            }
-        };
-        let heads: Vec<_> = frames.iter().map(Either::head).collect();
-        let schemas: Vec<_> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
-        let plan = if plan.trim_start().starts_with('{') {
-            Plan::from_json(plan.as_bytes())
-        } else {
-            Plan::from_sql(plan, &schemas)
-        };
-        let plan = plan.map_err(Failure::from)?;
+    fn new(
+        plan: &str,
+        frames: Vec<Either<'_>>,
+        min_bits: Option<f64>,
+        stages: bool,
+    ) -> PyResult<Self> {
+        let demand = demand(min_bits)?;
+        let (plan, heads) = read(plan, &frames)?;
         let sums = SumRows::Fitting(demand);
-        let stage = prepare_query(&plan, &heads, &[], sums, demand);
+        let stages = if stages {
+            prepare_stages(&plan, &heads, &[], sums, demand)
+        } else {
+            prepare_query(&plan, &heads, &[], sums, demand).map(|stage| vec![stage])
+        };
+        let (first, _) = heads.first().ok_or_else(none)?;
         Ok(Self {
-            stage: Arc::new(stage.map_err(Failure::from)?),
+            stages: Arc::new(stages.map_err(Failure::from)?),
+            gadget: first.gadget,
         })
     }
 
-    /// What whoever evaluates is asked, as JSON.
-    #[getter]
-    fn plan(&self) -> PyResult<String> {
-        let json = self.stage.query.plan.to_json().map_err(Failure::from)?;
+    /// A plan, JSON or SQL, as JSON.
+    #[staticmethod]
+    fn read(plan: &str, frames: Vec<Either<'_>>) -> PyResult<String> {
+        let (plan, _) = read(plan, &frames)?;
+        let json = plan.to_json().map_err(Failure::from)?;
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
 
-    /// Steps as a tree, the passes that they become, what each takes, and what the columns are worth.
+    /// Steps as a tree, the passes that they become, what each takes, what the columns are worth, and what
+    /// the key holder does behind them; of several stages one after the other.
     fn explain(&self) -> PyResult<String> {
-        let prepared = &self.stage.query;
-        let resolved = prepared.plan.resolve(&prepared.schemas);
-        let tree = resolved
-            .map_err(Failure::from)?
-            .explain(&prepared.passes.passes);
-        let mut lines = vec![tree.trim_end().to_owned()];
-        lines.extend((1..).zip(&prepared.figures).map(|(number, figures)| {
-            format!(
-                "pass {number} takes {:.2} s of one core, its results {} bytes",
-                figures.seconds, figures.bytes
-            )
-        }));
-        let columns = prepared.columns.iter();
-        lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
-        let then = self.stage.stage.then.iter();
-        lines.extend(then.map(|step| format!("then the key holder, {}: {step}", step.name())));
+        let mut lines = Vec::new();
+        for (number, stage) in (1..).zip(self.stages.iter()) {
+            if self.stages.len() > 1 {
+                lines.push(format!("stage {number} of {}", self.stages.len()));
+            }
+            lines.extend(explained(stage)?);
+        }
         Ok(lines.join("\n"))
     }
 
     /// Bits of its range that each column of the answer has; `None` where all of it is exact.
     fn bits(&self) -> Vec<(String, Option<f64>)> {
-        let columns = self.stage.query.columns.iter();
-        columns
+        let last = self.stages.last().into_iter();
+        last.flat_map(|stage| &stage.query.columns)
             .map(|column| (column.name.clone(), column.bits))
             .collect()
     }
@@ -117,24 +112,37 @@ impl FrameQuery {
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<FrameAnswer> {
-        let stage = Arc::clone(&self.stage);
-        stage.require().map_err(Failure::from)?;
+        self.require()?;
+        let (stages, gadget) = (Arc::clone(&self.stages), self.gadget);
         let frames: Vec<Frame> = frames.iter().map(|frame| Frame::clone(frame)).collect();
         let keys = keys.clone();
         let waiting = Waiting { py, tell, stop };
         waiting.compute(move |watch| {
-            let prepared = &stage.query;
-            let named = prepared.places.iter().map(|place| {
-                require_key(&keys.secret, &frames[*place].head)?;
-                frames[*place].stored()
+            let given = frames.iter().map(|frame| {
+                require_key(&keys.secret, &frame.head)?;
+                frame.stored()
             });
-            let stored = named.collect::<Result<Vec<_>>>()?;
-            let reply = evaluate(prepared, keys.expanded()?, &stored, watch)?;
-            FrameAnswer::decrypt(&stage, &keys.secret, &reply)
+            let mut stored = given.collect::<Result<Vec<_>>>()?;
+            let mut holder = KeyHolder::new(&keys.secret, gadget);
+            for PreparedStage { query, stage, .. } in stages.iter() {
+                let places = query.places.iter();
+                let scanned: Vec<&StoredFrame> = places.map(|place| &stored[*place]).collect();
+                let reply = evaluate(query, keys.expanded()?, &scanned, watch)?;
+                let table = decrypted(query, &keys.secret, &reply)?;
+                match holder.behind(stage, table)? {
+                    Behind::Answer(table) => return FrameAnswer::of(&table),
+                    Behind::Frame(file) => {
+                        let mut reader = FrameReader::open(Cursor::new(file))?;
+                        stored.push(StoredFrame::read(&mut reader)?);
+                    }
+                }
+            }
+            Err(none())
         })
     }
 
-    /// Lets a service evaluate it that keeps the frames, and decrypts.
+    /// Lets a service evaluate it that keeps the frames, and decrypts. Frames between stages are deleted
+    /// there, whatever happens.
     #[pyo3(signature = (service, frames, rows_a_part=None, tell=None, stop=None))]
     fn ask(
         &self,
@@ -145,69 +153,111 @@ impl FrameQuery {
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<FrameAnswer> {
-        let stage = Arc::clone(&self.stage);
-        stage.require().map_err(Failure::from)?;
-        let prepared = &stage.query;
+        self.require()?;
         let (connection, watch) = service.open();
-        let ring = service.ring.clone();
-        let places = prepared.places.iter();
-        let json = prepared.plan.to_json().map_err(Failure::from)?;
-        let plan = serde_json::from_slice(&json);
-        let query = Asked {
-            frames: places.map(|place| frames[*place].id).collect(),
-            tables: Vec::new(),
-            plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
-            rows_per_sum: prepared.rows_per_sum,
-            min_bits: stage.demand.bits(),
+        let added = Arc::new(Mutex::new(Vec::new()));
+        let run = Run {
+            connection: connection.clone(),
+            stages: Arc::clone(&self.stages),
+            gadget: self.gadget,
+            kept: frames.iter().map(|frame| frame.id).collect(),
+            rows_a_part,
+            added: Arc::clone(&added),
         };
         let heads: Vec<_> = frames.iter().map(|frame| Arc::clone(&frame.head)).collect();
+        let ring = service.ring.clone();
         let waiting = Waiting { py, tell, stop };
-        let stage = Arc::clone(&stage);
-        waiting.request(&watch, move || async move {
-            let prepared = &stage.query;
-            let secret = ring.secret_key(prepared.set)?;
+        let outcome = waiting.request(&watch, move || async move {
+            let set = run.stages.first().ok_or_else(none)?.query.set;
+            let secret = ring.secret_key(set)?;
             for head in &heads {
                 require_key(&secret, head)?;
             }
             // The key may have been deleted, or have expired, since the frames were uploaded.
-            connection
-                .register_for_frames(&ring, prepared.set, |_| ())
+            run.connection
+                .register_for_frames(&ring, set, |_| ())
                 .await?;
-            let bytes = match rows_a_part {
-                Some(rows) => connection.query_frames_as_job(&query, rows).await?,
-                None => match connection.query_frames(&query).await {
-                    Err(error)
-                        if error
-                            .problem()
-                            .is_some_and(|problem| problem.kind == ProblemType::QueryTooLarge) =>
-                    {
-                        let rows = prepared.rows_a_part();
-                        connection.query_frames_as_job(&query, rows).await?
-                    }
-                    answer => answer?,
-                },
-            };
-            let reply = Reply::from_bytes(&bytes)?;
-            if !prepared.is_answered_by(&reply) {
-                return Err(Failure::Named {
-                    class: "ServiceError",
-                    message: "the service answered another query than was asked".into(),
-                    remedy: Some("the same call again".into()),
-                });
+            FrameAnswer::of(&run.carry_out(&secret).await?)
+        });
+        let added = std::mem::take(&mut *added.lock().unwrap_or_else(PoisonError::into_inner));
+        let again = Waiting {
+            py,
+            tell: None,
+            stop: None,
+        };
+        let cleared = again.request(&Watch::default(), move || async move {
+            let mut first = None;
+            for frame in added {
+                if let Err(error) = connection.delete_frame(frame).await {
+                    first.get_or_insert(error);
+                }
             }
-            FrameAnswer::decrypt(&stage, &secret, &reply)
-        })
+            Ok(first.map_or(Ok(()), Err)?)
+        });
+        let answer = outcome?;
+        cleared?;
+        Ok(answer)
     }
+}
+
+impl FrameQuery {
+    fn require(&self) -> Result<()> {
+        let stages = self.stages.iter();
+        Ok(stages.map(PreparedStage::require).collect::<std::result::Result<(), _>>()?)
+    }
+}
+
+/// What every column of an answer has to be worth; `None` for all of its bits.
+fn demand(min_bits: Option<f64>) -> Result<Demand> {
+    match min_bits {
+        None => Ok(Demand::Exact),
+        Some(bits) if bits >= 0.0 && bits.is_finite() => Ok(Demand::Bits(bits)),
+        Some(bits) => {
+            let text = format!("min_bits is {bits}; a number of bits is 0 or more");
+            Err(Failure::Argument(text))
+        }
+    }
+}
+
+/// A plan, JSON or SQL, and the heads of its frames.
+fn read(plan: &str, frames: &[Either<'_>]) -> Result<(Plan, Vec<(FileHead, usize)>)> {
+    let heads: Vec<_> = frames.iter().map(Either::head).collect();
+    let schemas: Vec<_> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+    let plan = if plan.trim_start().starts_with('{') {
+        Plan::from_json(plan.as_bytes())
+    } else {
+        Plan::from_sql(plan, &schemas)
+    };
+    Ok((plan?, heads))
+}
+
+/// Steps as a tree, passes, columns, and the key holder's part, a line each.
+fn explained(PreparedStage { query, stage, .. }: &PreparedStage) -> Result<Vec<String>> {
+    let resolved = query.plan.resolve(&query.schemas)?;
+    let tree = resolved.explain(&query.passes.passes);
+    let mut lines = vec![tree.trim_end().to_owned()];
+    lines.extend((1..).zip(&query.figures).map(|(number, figures)| {
+        format!(
+            "pass {number} takes {:.2} s of one core, its results {} bytes",
+            figures.seconds, figures.bytes
+        )
+    }));
+    let columns = query.columns.iter();
+    lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
+    let because = stage.because.iter();
+    lines.extend(because.map(|because| format!("then the key holder: {because}")));
+    let then = stage.then.iter();
+    lines.extend(then.map(|step| format!("then the key holder, {}: {step}", step.name())));
+    Ok(lines)
 }
 
 /// What whoever evaluates gives back. Rows go a run at a time, as they would all at once.
 fn evaluate(
     prepared: &PreparedQuery,
     key: &ExpandedEvaluationKey,
-    frames: &[StoredFrame],
+    frames: &[&StoredFrame],
     watch: &Watch,
 ) -> Result<Reply> {
-    let frames: Vec<&StoredFrame> = frames.iter().collect();
     let passes = &prepared.passes.passes;
     let of = passes
         .iter()
@@ -216,7 +266,7 @@ fn evaluate(
     let mut results = Vec::with_capacity(passes.len());
     let mut done = 0;
     for _ in passes {
-        let mut run = PassRun::new(key, passes, &frames, &results)?;
+        let mut run = PassRun::new(key, passes, frames, &results)?;
         for first in (0..run.rows()).step_by(ROWS_TOGETHER as usize) {
             watch.check()?;
             let end = run.rows().min(first + ROWS_TOGETHER as usize);

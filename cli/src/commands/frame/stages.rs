@@ -6,7 +6,7 @@ use super::evaluator::{Evaluator, Leftover};
 use super::plan::precision;
 use crate::terminal;
 use anyhow::{Result, anyhow, bail};
-use cipherfn_client::frames::{refresh_bytes, refreshed};
+use cipherfn_client::frames::{Behind, KeyHolder, refresh_bytes};
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_protocol::specs::Gadget;
@@ -77,9 +77,7 @@ async fn each(
     left: &mut Vec<Leftover>,
 ) -> Result<(Table, Taken)> {
     let mut taken = Taken::default();
-    // What is wrong with what was decrypted is said when all stages were asked: whether and when they
-    // are is all that an evaluator sees, and must not tell what its answers decrypt to.
-    let mut wrong = None;
+    let mut holder = KeyHolder::new(secret, gadget);
     for PreparedStage {
         query,
         stage,
@@ -90,23 +88,14 @@ async fn each(
         // A stage reads the frame of the one before and no other.
         left.append(&mut evaluator.clear().await);
         taken.down += reply.to_bytes().len() as u64;
-        let mut table = decrypted(query, secret, &reply)?;
-        if !stage.take(&mut table) {
-            let error = anyhow!("what was decrypted is no answer of the plan; ask again");
-            wrong.get_or_insert(error);
+        let table = decrypted(query, secret, &reply)?;
+        match holder.behind(stage, table)? {
+            Behind::Answer(table) => return Ok((table, taken)),
+            Behind::Frame(file) => {
+                taken.up += file.len() as u64;
+                evaluator.add(&file).await?;
+            }
         }
-        let Some(refresh) = &stage.refresh else {
-            return match wrong {
-                Some(error) => Err(error),
-                None => Ok((table, taken)),
-            };
-        };
-        let (file, problem) = refreshed(secret, refresh, gadget, &table)?;
-        if let Some(error) = problem {
-            wrong.get_or_insert(error.into());
-        }
-        taken.up += file.len() as u64;
-        evaluator.add(&file).await?;
     }
     bail!("the plan has no stage")
 }

@@ -51,7 +51,7 @@ impl Plan {
         let document = |error: serde_json::Error| PlanError::Document {
             problem: error.to_string(),
         };
-        let found = json_version(bytes).map_err(document)?;
+        let found = json_version(bytes).map_err(|error| document(error.into()))?;
         let Some(versions) = PlanVersions::read(found, bytes) else {
             return Err(PlanError::Format { found });
         };

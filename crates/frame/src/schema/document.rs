@@ -122,7 +122,7 @@ impl Schema {
         let document = |error: serde_json::Error| SchemaError::Document {
             problem: error.to_string(),
         };
-        let found = json_version(bytes).map_err(document)?;
+        let found = json_version(bytes).map_err(|error| document(error.into()))?;
         let versions = SchemaVersions::read(found, bytes).ok_or_else(|| format_error(found))?;
         match versions.map_err(document)? {
             SchemaVersions::V1(schema) => schema.try_into(),

@@ -180,7 +180,7 @@ impl SignedGrant {
         if bytes.len() > MAX_BYTES {
             return Err(GrantError::TooLarge { len: bytes.len() });
         }
-        let found = json_version(bytes).map_err(GrantError::Json)?;
+        let found = json_version(bytes).map_err(|error| GrantError::Json(error.into()))?;
         let document = GrantVersions::read(found, bytes).ok_or(GrantError::Format { found })?;
         Ok(document.map_err(GrantError::Json)?.into())
     }

@@ -4,7 +4,7 @@ use super::{PackedShape, ReplyShape, decrypt_packed, pack};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use rayon::prelude::*;
+use crate::parallel;
 
 /// Packed results of many rows, each of which has one result a shape: *blocks* of as many rows as
 /// every result's ciphertext has room for, one ciphertext a shape in each.
@@ -102,15 +102,14 @@ impl<'a> PackedRows<'a> {
             });
         }
         // Rows come before bytes: there is no block of no bytes, but none of no rows either.
-        let blocks = packed
-            .chunks(self.block_bytes(self.rows_a_block))
-            .enumerate();
-        let blocks: Vec<_> = blocks.collect();
-        let blocks = blocks.into_par_iter().map(|(index, block)| {
+        let blocks = packed.chunks(self.block_bytes(self.rows_a_block));
+        let blocks: Vec<&[u8]> = blocks.collect();
+        let blocks = parallel::map(&blocks, |index, block| {
             let before = index * self.rows_a_block;
             self.decrypt_block(key, (rows - before).min(self.rows_a_block), block)
         });
-        Ok(blocks.collect::<Result<Vec<_>, _>>()?.concat())
+        let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>();
+        Ok(blocks?.concat())
     }
 
     fn decrypt_block(

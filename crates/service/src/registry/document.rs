@@ -20,7 +20,7 @@ pub(super) trait Document: Sized {
     fn to_json(&self) -> serde_json::Result<Vec<u8>>;
 
     fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let format = json_version(bytes)?;
+        let format = json_version(bytes).map_err(serde_json::Error::from)?;
         let document = Self::Versions::read(format, bytes).ok_or(Unreadable::Newer(format))?;
         Self::migrate(document?).map_err(Unreadable::Corrupt)
     }

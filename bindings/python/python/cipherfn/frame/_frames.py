@@ -190,5 +190,5 @@ def sql(query: str, *frames: Source) -> Query:
     >>> sql("SELECT SUM(amount) AS total FROM sales WHERE sku < 3", sales).collect()
     {'total': array([52.5])}
     """
-    plan = json.loads(_native.FrameQuery(query, [frame._native for frame in frames], 0).plan)
+    plan = json.loads(_native.FrameQuery.read(query, [frame._native for frame in frames]))
     return Query(plan["scan"], frames, tuple(plan["steps"]))

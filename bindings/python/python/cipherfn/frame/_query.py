@@ -104,6 +104,20 @@ class Steps:
     # As polars has it.
     join = merge
 
+    def sort(self, *by: str | Sequence[str], descending: bool | Sequence[bool] = False, nulls_last: bool = False) -> Query:
+        """Rows in the order of these columns, the first one foremost, missing cells first; equal ones stay in their order. The key
+        holder's step, of exact cells. ``descending`` for all of them, or for each."""
+        names = [name for names in by for name in ([names] if isinstance(names, str) else names)]
+        each = [descending] * len(names) if isinstance(descending, bool) else list(descending)
+        if len(each) != len(names):
+            raise ArgumentError(f"descending has {len(each)} entries for {len(names)} columns", remedy="give one a column, or one for all")
+        columns = [{"column": name, "descending": down, "nulls_last": nulls_last} for name, down in zip(names, each, strict=True)]
+        return self._then({"sort": columns})
+
+    def unique(self) -> Query:
+        """Each row once, where it first stands: the key holder's step, of exact cells."""
+        return self._then("distinct")
+
     def group_by(self, *keys: str | Sequence[str]) -> GroupBy:
         """Groups by up to two key columns; ``.agg(...)`` says what each has."""
         return GroupBy(self, [name for key in keys for name in ([key] if isinstance(key, str) else key)])
@@ -123,18 +137,6 @@ class Steps:
         """How often each combination of two key columns' cells occurs, a row a combination, as column ``count``."""
         return self.group_by(index, columns).agg(rows().alias("count"))
 
-    def sort(self, *by: str, descending: bool | Sequence[bool] = False, nulls_last: bool = False) -> Query:
-        """Rows in order of columns, the first one foremost, missing cells first: the key holder's step, with exact cells."""
-        each = [descending] * len(by) if isinstance(descending, bool) else list(descending)
-        if len(each) != len(by):
-            raise ArgumentError(f"sort has {len(by)} columns and {len(each)} directions", remedy="one direction for all, or one a column")
-        keys = [{"column": name, "descending": own, "nulls_last": nulls_last} for name, own in zip(by, each, strict=True)]
-        return self._then({"sort": keys})
-
-    def unique(self) -> Query:
-        """Each row once, where it first stands: the key holder's step, with exact cells."""
-        return self._then({"distinct": None})
-
     # As pandas has it.
     drop_duplicates = unique
 
@@ -151,22 +153,23 @@ class Steps:
     # As polars has it.
     limit = head
 
-    def explain(self, *, min_bits: float | None = 8) -> str:
+    def explain(self, *, min_bits: float | None = 8, stages: bool = False) -> str:
         """Steps as a tree, what they become, what they take, and what each column of the answer will be worth.
 
-        ``min_bits`` as of `collect`; nothing is evaluated.
+        ``min_bits`` and ``stages`` as of `collect`; nothing is evaluated.
         """
-        return self._prepared(min_bits).explain()
+        return self._prepared(min_bits, stages).explain()
 
     def bits(self, *, min_bits: float | None = 8) -> dict[str, float | None]:
         """Bits of its range that each column of the answer will be worth; ``None`` where it is exact."""
-        return dict(self._prepared(min_bits).bits())
+        return dict(self._prepared(min_bits, False).bits())
 
     def collect(
         self,
         client: Client | None = None,
         *,
         min_bits: float | None = 8,
+        stages: bool = False,
         to: To | None = None,
         rows_a_part: int | None = None,
         progress: Progress = False,
@@ -180,6 +183,10 @@ class Steps:
         min_bits
             Bits of its range that every column of the answer must be worth, or ``None`` for all of them. What falls short is refused,
             `PlanError`, by the step that spends them, before anything is evaluated. Numbers end with the digit in which their error begins.
+        stages
+            Carry out what whoever evaluates cannot choose by itself: filters and groups by looked-up or computed columns, products of
+            values, steps behind groups. Rows are then decrypted here and encrypted again, once for each stage but the last; `explain` shows
+            the stages. Otherwise such a query is refused (`PlanError`).
         to
             Library of the answer's table; otherwise that of the table which the scanned frame was encrypted from, or a dictionary of
             arrays. Decimals are exact in polars and pyarrow, and the nearest floats in pandas and arrays.
@@ -192,25 +199,30 @@ class Steps:
         kind: To = scanned._kind if to is None else to
         here = [frame._keys for frame in frames if frame._keys is not None]
         if client is None and len(here) == len(frames):
-            query = self._prepared(min_bits)
+            query = self._prepared(min_bits, stages)
             with telling(progress) as tell:
                 answer = query.collect([frame._native for frame in frames], here[0], tell)
             return table(answer, kind)
         client = client or next(frame._client for frame in frames if frame._keys is None)
         stored = [frame._at(client)._native for frame in frames]
-        query = self._prepared(min_bits, stored)
+        query = self._prepared(min_bits, stages, stored)
         with telling(progress) as tell:
             answer = query.ask(client._service, stored, rows_a_part, tell)
         return table(answer, kind)
 
-    def _prepared(self, min_bits: float | None, natives: Sequence[Any] | None = None) -> _native.FrameQuery:
+    def _prepared(self, min_bits: float | None, stages: bool, natives: Sequence[Any] | None = None) -> _native.FrameQuery:
+        plan, given = self._given(natives)
+        return _native.FrameQuery(plan, given, min_bits, stages)
+
+    def _given(self, natives: Sequence[Any] | None) -> tuple[str, list[Any]]:
+        """The plan as JSON, and its frames as they are here, or as ``natives``."""
         scan, own, steps = self._plan()
         names = [frame.name for frame in own]
         for name in names:
             if names.count(name) > 1:
                 raise ArgumentError(f"two frames are called {name!r}", remedy="encrypt one of them with another name")
         plan = json.dumps({"format": 3, "scan": scan, "steps": steps})
-        return _native.FrameQuery(plan, [frame._native for frame in own] if natives is None else list(natives), min_bits)
+        return plan, [frame._native for frame in own] if natives is None else list(natives)
 
 
 class Source(Steps):
@@ -255,7 +267,7 @@ class Query(Steps):
         return self._scan, self._frames, self._steps
 
     def __repr__(self) -> str:
-        words = [next(iter(step)) for step in self._steps]
+        words = [step if isinstance(step, str) else next(iter(step)) for step in self._steps]
         return f"Query({' -> '.join([self._scan, *words])})"
 
 
