@@ -269,6 +269,19 @@ impl Ir {
         needed
     }
 
+    /// Which values are computed from these ones, themselves included, by id.
+    pub(crate) fn descendants(&self, of: impl IntoIterator<Item = ValueId>) -> Vec<bool> {
+        let mut follows = vec![false; self.first_step() + self.program.steps().len()];
+        for id in of {
+            follows[id.index()] = true;
+        }
+        for index in self.first_step()..follows.len() {
+            let arguments = self.arguments(ValueId(index as u32));
+            follows[index] |= arguments.iter().any(|argument| follows[argument.index()]);
+        }
+        follows
+    }
+
     /// An error of the node that a value's step comes from.
     pub(crate) fn unsupported(
         &self,

@@ -47,14 +47,7 @@ pub(crate) fn extract(ir: Ir) -> Result<Ir, CompileError> {
 
 /// The same operations with an estimator in place of the tables.
 fn rebuilt(ir: Ir, tables: &[(ValueId, BinTable)]) -> Result<Ir, CompileError> {
-    let mut follows = vec![false; ir.first_step() + ir.program.steps().len()];
-    for (root, _) in tables {
-        follows[root.index()] = true;
-    }
-    for index in ir.first_step()..follows.len() {
-        let arguments = ir.arguments(ValueId(index as u32));
-        follows[index] |= arguments.iter().any(|argument| follows[argument.index()]);
-    }
+    let follows = ir.descendants(tables.iter().map(|(root, _)| *root));
     let mut made = ir.without_steps()?;
     let mut moved: Vec<ValueId> = (0..follows.len() as u32).map(ValueId).collect();
     copy(&ir, &mut made, &mut moved, |index| !follows[index])?;

@@ -33,14 +33,14 @@ impl Hash for Axis {
 }
 
 /// A comparison of a number with constants.
-pub(super) struct Comparison<'a> {
+pub(super) struct EdgeComparison<'a> {
     /// The number, a single entry.
     pub(super) number: ValueId,
     function: BinaryFunction,
     constants: &'a Tensor,
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> EdgeComparison<'a> {
     /// The comparison that a step is, as one with the number on the left.
     pub(super) fn of(ir: &'a Ir, op: &Op) -> Option<Self> {
         use BinaryFunction as F;

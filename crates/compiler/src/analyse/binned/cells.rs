@@ -1,6 +1,6 @@
 //! What tables give for every bin of the numbers that they are looked up by.
 
-use super::axis::{Axis, Comparison};
+use super::axis::{Axis, EdgeComparison};
 use crate::ir::Ir;
 use cipherfn_program::{EntryKind, Op, Tensor, ValueId, evaluate};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,10 +30,16 @@ impl BinTable {
 pub(super) fn tables(ir: &Ir) -> Vec<(ValueId, BinTable)> {
     let mut pass = BinPass::new(ir);
     let roots = pass.roots();
-    let tables = roots
-        .iter()
-        .filter_map(|root| Some((*root, pass.table(*root, &roots)?)));
-    tables.collect()
+    // Numbers that the trees ask are known before any of them is evaluated.
+    let behind = ir.descendants(roots.iter().copied());
+    let mut tables = Vec::new();
+    for root in &roots {
+        let table = pass.table(*root, &roots);
+        let is_before = |axis: &Axis| !behind[axis.source.index()];
+        let table = table.filter(|table| table.axes.iter().all(is_before));
+        tables.extend(table.map(|table| (*root, table)));
+    }
+    tables
 }
 
 struct BinPass<'a> {
@@ -44,8 +50,8 @@ struct BinPass<'a> {
 }
 
 /// What a step asks of the row.
-enum Question<'a> {
-    Compare(Comparison<'a>),
+enum BinQuestion<'a> {
+    Compare(EdgeComparison<'a>),
     /// Which of these integers a category is.
     Encode(Vec<i64>),
 }
@@ -74,7 +80,7 @@ impl<'a> BinPass<'a> {
     }
 
     /// What a step asks of the row, if it is the row that it asks.
-    fn question(&self, id: ValueId) -> Option<Question<'a>> {
+    fn question(&self, id: ValueId) -> Option<BinQuestion<'a>> {
         let ir = self.ir;
         let op = &ir.step(id)?.op;
         let is_of_row = |id: ValueId| !self.is_binned[id.index()];
@@ -90,10 +96,10 @@ impl<'a> BinPass<'a> {
                 all.extend(default);
             }
             let is_single = ir.program.tensor_type(id).len == 1;
-            return (is_single && is_of_row(*argument)).then_some(Question::Encode(all));
+            return (is_single && is_of_row(*argument)).then_some(BinQuestion::Encode(all));
         }
-        let comparison = Comparison::of(ir, op)?;
-        is_of_row(comparison.number).then_some(Question::Compare(comparison))
+        let comparison = EdgeComparison::of(ir, op)?;
+        is_of_row(comparison.number).then_some(BinQuestion::Compare(comparison))
     }
 
     /// Looked-up floats that are used for anything but another look-up in them.
@@ -172,7 +178,7 @@ impl<'a> BinPass<'a> {
         &self,
         root: ValueId,
         roots: &BTreeSet<ValueId>,
-    ) -> Option<(BTreeSet<ValueId>, BTreeMap<ValueId, Question<'a>>)> {
+    ) -> Option<(BTreeSet<ValueId>, BTreeMap<ValueId, BinQuestion<'a>>)> {
         let ir = self.ir;
         let (mut steps, mut questions) = (BTreeSet::from([root]), BTreeMap::new());
         let mut open = vec![root];
@@ -194,8 +200,8 @@ impl<'a> BinPass<'a> {
     }
 
     /// What a question's step gives in each bin.
-    fn answers(&mut self, question: &Question, op: &Op, bins: &[Tensor]) -> Option<Vec<Tensor>> {
-        let Question::Compare(comparison) = question else {
+    fn answers(&mut self, question: &BinQuestion, op: &Op, bins: &[Tensor]) -> Option<Vec<Tensor>> {
+        let BinQuestion::Compare(comparison) = question else {
             return Some(bins.to_vec());
         };
         let arguments = op.arguments();
@@ -247,7 +253,7 @@ impl<'a> BinPass<'a> {
     }
 }
 
-impl Question<'_> {
+impl BinQuestion<'_> {
     /// The number that bins are of: for a category the integer that stands for it.
     fn source(&self, id: ValueId) -> ValueId {
         match self {
@@ -258,17 +264,17 @@ impl Question<'_> {
 }
 
 /// The numbers that are asked for, with one of each bin.
-fn axes(questions: &BTreeMap<ValueId, Question>) -> Option<Vec<(Axis, Vec<Tensor>)>> {
+fn axes(questions: &BTreeMap<ValueId, BinQuestion>) -> Option<Vec<(Axis, Vec<Tensor>)>> {
     let mut splits: BTreeMap<ValueId, (EntryKind, Vec<f64>)> = BTreeMap::new();
     let mut axes = Vec::new();
     for (id, question) in questions {
         match question {
-            Question::Compare(comparison) => {
+            BinQuestion::Compare(comparison) => {
                 let own = splits.entry(comparison.number);
                 let own = own.or_insert_with(|| (comparison.kind(), Vec::new()));
                 own.1.extend(comparison.splits()?);
             }
-            Question::Encode(values) => {
+            BinQuestion::Encode(values) => {
                 let last = *values.iter().max()? as f64;
                 let axis = Axis::of_category(*id, values.clone())?;
                 let bins = axis.representatives(EntryKind::I64, last);

@@ -226,6 +226,28 @@ fn small_tables_of_single_numbers_stay_what_they_are() {
     assert!(extract(ir.giving(score)).unwrap().estimators.is_empty());
 }
 
+/// A number that a table has a part in is not known before the table is evaluated.
+#[test]
+fn tables_looked_up_by_what_tables_give_are_left_alone() {
+    let mut ir = columns(2);
+    let table: Vec<f32> = (0..12).map(|place| place as f32).collect();
+    let table = ir.numbers(&table);
+    let (first, other) = (
+        index(&mut ir, ValueId(0), &[0.0]),
+        index(&mut ir, ValueId(1), &[0.0, 1.0]),
+    );
+    let row = pick(&mut ir, table, first, 4);
+    let term = pick(&mut ir, row, other, 1);
+    let kind = EntryKind::F64;
+    let wide = ir.add(Op::Cast { source: term, kind });
+    let moved = ir.binary(BinaryFunction::Add, wide, ValueId(0));
+    let place = index(&mut ir, moved, &[1.0]);
+    let table = ir.numbers(&[0.0, 1.0, 2.0]);
+    let second = pick(&mut ir, table, place, 1);
+    let made = extract(ir.giving(second)).unwrap();
+    assert_eq!(ensemble(&made).trees.len(), 1);
+}
+
 /// A table over three numbers has no tree of its own, and what it is looked up from is none, either.
 #[test]
 fn tables_of_more_than_two_numbers_are_left_alone() {

@@ -21,7 +21,7 @@ impl TreeFeature {
 /// A balanced tree whose leaves add the cells' entries to the targets from `first` on. What two
 /// halves have in common is one leaf.
 pub(super) fn of(features: &[&TreeFeature], cells: &[Vec<f64>], first: u32) -> Tree {
-    let mut builder = TreeBuilder {
+    let mut builder = CellTree {
         features,
         cells,
         first,
@@ -33,14 +33,14 @@ pub(super) fn of(features: &[&TreeFeature], cells: &[Vec<f64>], first: u32) -> T
     }
 }
 
-struct TreeBuilder<'a> {
+struct CellTree<'a> {
     features: &'a [&'a TreeFeature],
     cells: &'a [Vec<f64>],
     first: u32,
     nodes: Vec<TreeNode>,
 }
 
-impl TreeBuilder<'_> {
+impl CellTree<'_> {
     /// Asks for the bin of feature `at` and those behind it; `cell` counts the bins before it.
     fn feature(&mut self, at: usize, cell: usize) -> u32 {
         let Some(feature) = self.features.get(at) else {
