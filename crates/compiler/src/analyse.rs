@@ -3,6 +3,7 @@
 
 pub(crate) mod additive;
 pub(crate) mod affine;
+pub(crate) mod binned;
 pub(crate) mod classes;
 pub(crate) mod exact;
 pub(crate) mod labels;

@@ -14,7 +14,7 @@ mod scores;
 mod trees;
 
 use crate::analyse::places::{Places, places};
-use crate::analyse::{additive, exact, missing, origins};
+use crate::analyse::{additive, binned, exact, missing, origins};
 use crate::error::CompileError;
 use crate::ir::Ir;
 use crate::model::{Model, Summary};
@@ -33,7 +33,7 @@ pub(crate) struct Provenance {
 
 /// The typed model of these operations.
 pub(crate) fn cut(ir: Ir, provenance: Provenance) -> Result<Model, CompileError> {
-    let mut ir = additive::extract(ir)?;
+    let mut ir = additive::extract(binned::extract(ir)?)?;
     let Places { places, made } = places(&ir)?;
     ir.estimators.extend(made);
     outputs::depend_on_estimators(&ir, &places)?;

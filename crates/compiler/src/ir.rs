@@ -128,6 +128,29 @@ impl Ir {
         })
     }
 
+    /// A model of the same columns, without steps.
+    pub(crate) fn without_steps(&self) -> Result<Self, CompileError> {
+        let columns = 0..self.columns.len() as u32;
+        let kinds = columns.map(|at| self.program.tensor_type(ValueId(at)).kind);
+        Self::new(self.columns.clone(), kinds.collect())
+    }
+
+    /// The steps and estimators of `made` with the outputs of this model, and all that is known of
+    /// it: `moved` says where each of its values is by now.
+    pub(crate) fn around(self, mut made: Self, moved: &[ValueId]) -> Self {
+        made.outputs = self.outputs;
+        for output in &mut made.outputs {
+            output.value = moved[output.value.index()];
+        }
+        let classes = self.classes.into_iter();
+        made.classes = classes
+            .map(|(id, names)| (moved[id.index()], names))
+            .collect();
+        made.nodes = self.nodes;
+        made.notes = self.notes;
+        made
+    }
+
     /// The results of all estimators.
     pub(crate) fn results(&self) -> ValueId {
         ValueId(self.columns.len() as u32)
@@ -244,6 +267,19 @@ impl Ir {
             }
         }
         needed
+    }
+
+    /// Which values are computed from these ones, themselves included, by id.
+    pub(crate) fn descendants(&self, of: impl IntoIterator<Item = ValueId>) -> Vec<bool> {
+        let mut follows = vec![false; self.first_step() + self.program.steps().len()];
+        for id in of {
+            follows[id.index()] = true;
+        }
+        for index in self.first_step()..follows.len() {
+            let arguments = self.arguments(ValueId(index as u32));
+            follows[index] |= arguments.iter().any(|argument| follows[argument.index()]);
+        }
+        follows
     }
 
     /// An error of the node that a value's step comes from.

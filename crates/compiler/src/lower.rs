@@ -13,6 +13,8 @@ mod transform;
 mod trees;
 mod windows;
 
+pub(crate) use trees::MAX_NODES;
+
 use crate::error::CompileError;
 use crate::ir::{Ir, Output, RankedPoints};
 use crate::model::Column;

@@ -16,8 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Models of `tests/libraries` by family.
-const TREES: [&str; 12] = [
+const TREES: [&str; 14] = [
     "dt_bc",
+    "ebm_diabetes",
+    "ebm_income",
     "forest_two_outputs",
     "gbc_bc",
     "isolation_forest",

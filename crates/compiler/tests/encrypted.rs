@@ -175,8 +175,9 @@ fn trees_keep_their_bounds() {
         ("rf_bc", 2, 15),
         ("gbc_bc", 2, 15),
         ("lgbm_bc", 2, 10),
-        // Tables of single features.
+        // Tables of single features, and of two.
         ("lgbm-stumps", 2, 24),
+        ("ebm_income", 2, 12),
     ] {
         check(
             &Run {

@@ -183,6 +183,8 @@ fn own_models_match_onnx_runtime() {
 fn models_match_their_libraries() {
     let names = [
         "dt_bc",
+        "ebm_diabetes",
+        "ebm_income",
         "forest_two_outputs",
         "gbc_bc",
         "gpr_diabetes",

@@ -53,8 +53,7 @@ fn scores(ir: &Ir, sums: &[Option<Sums>]) -> BTreeSet<ValueId> {
 
 /// The same operations with estimators in place of the scores.
 fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<Ir, CompileError> {
-    let kinds = (0..ir.columns.len() as u32).map(|at| ir.program.tensor_type(ValueId(at)).kind);
-    let mut made = Ir::new(ir.columns.clone(), kinds.collect())?;
+    let mut made = ir.without_steps()?;
     let mut moved: Vec<ValueId> = (0..ir.first_step() as u32).map(ValueId).collect();
     for (step, index) in ir.program.steps().iter().zip(ir.first_step()..) {
         let id = ValueId(index as u32);
@@ -81,23 +80,7 @@ fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<
         };
         moved.push(value);
     }
-    let Ir {
-        outputs,
-        classes,
-        nodes,
-        notes,
-        ..
-    } = ir;
-    made.outputs = outputs;
-    for output in &mut made.outputs {
-        output.value = moved[output.value.index()];
-    }
-    let classes = classes.into_iter();
-    made.classes = classes
-        .map(|(id, names)| (moved[id.index()], names))
-        .collect();
-    made.nodes = nodes;
-    made.notes = notes;
+    let mut made = ir.around(made, &moved);
     made.notes.push(
         "the scores are sums of functions of one column each: the client encrypts values, squares \
          and indicators of categories, and the server has the coefficients"

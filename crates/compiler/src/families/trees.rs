@@ -27,6 +27,7 @@ mod leaves;
 mod lower;
 mod noise;
 mod oblivious;
+mod pairs;
 mod quantisation;
 
 use super::scores::{Coefficient, ScoreMap};

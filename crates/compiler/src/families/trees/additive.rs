@@ -14,12 +14,15 @@ use std::collections::BTreeMap;
 
 /// Whether every tree asks about one feature, or nothing, and leaves are constants.
 pub(crate) fn is_additive(ensemble: &BinnedEnsemble) -> bool {
-    let about_one = |tree: &BinnedTree| {
-        let mut features = features(ensemble, tree);
-        let first = features.next();
-        features.all(|other| Some(other) == first)
-    };
-    !ensemble.layout.is_linear() && ensemble.trees.iter().all(about_one)
+    let mut trees = ensemble.trees.iter();
+    !ensemble.layout.is_linear() && trees.all(|tree| is_of_one(ensemble, tree))
+}
+
+/// Whether a tree asks about one feature, or nothing.
+pub(crate) fn is_of_one(ensemble: &BinnedEnsemble, tree: &BinnedTree) -> bool {
+    let mut features = features(ensemble, tree);
+    let first = features.next();
+    features.all(|other| Some(other) == first)
 }
 
 /// The feature whose table a tree belongs to: the only one that it asks about, if the index of its
@@ -79,7 +82,7 @@ pub(crate) fn lower(
 }
 
 /// The features of a tree's questions.
-fn features<'a>(
+pub(crate) fn features<'a>(
     ensemble: &'a BinnedEnsemble,
     tree: &'a BinnedTree,
 ) -> impl Iterator<Item = u32> + 'a {
@@ -156,7 +159,7 @@ impl Table {
 }
 
 /// The numbers of a bin side by side, bin after bin.
-fn polynomial(values: &[LeafUnits]) -> Polynomial {
+pub(crate) fn polynomial(values: &[LeafUnits]) -> Polynomial {
     let values = (0..).zip(values.iter().flatten());
     values
         .filter(|(_, value)| **value != 0)

@@ -9,6 +9,7 @@ use crate::families::trees::forms::{Form, Selectors};
 use crate::families::trees::graph::{Addend, CmuxGraph, GraphBuilder, Merger, compact};
 use crate::families::trees::leaves::Layout;
 use crate::families::trees::oblivious;
+use crate::families::trees::pairs;
 use cipherfn_circuit::circuit::{Node, Operand};
 use cipherfn_protocol::specs::{Gadget, Selector};
 
@@ -20,8 +21,8 @@ mod tests;
 pub(crate) struct Shape {
     /// Form of each feature.
     pub forms: Vec<Form>,
-    /// Whether symmetric trees become tables, and trees of one feature whose bin index is
-    /// encrypted.
+    /// Whether symmetric trees become tables, and trees of one feature, or many leaves over two,
+    /// whose bin index is encrypted.
     pub tables: bool,
 }
 
@@ -84,12 +85,19 @@ pub(crate) fn lower(
                 .is_some_and(|tree| oblivious::fits(tree, ensemble.coefficients, polynomial_size))
     };
     let mut univariate = Vec::new();
+    let mut bivariate = Vec::new();
     let mut others = Vec::new();
     for tree in &ensemble.trees {
         let feature = additive::feature(ensemble, tree, &selectors, polynomial_size);
-        match feature.filter(|_| shape.tables) {
-            Some(feature) => univariate.push((feature, tree)),
-            None => others.push(tree),
+        let pair = || pairs::pair(ensemble, tree, &selectors, polynomial_size);
+        if !shape.tables {
+            others.push(tree);
+        } else if let Some(feature) = feature {
+            univariate.push((feature, tree));
+        } else if let Some(pair) = pair() {
+            bivariate.push((pair, tree));
+        } else {
+            others.push(tree);
         }
     }
     let (tables, plain): (Vec<&BinnedTree>, Vec<&BinnedTree>) =
@@ -118,6 +126,14 @@ pub(crate) fn lower(
         ensemble,
         &selectors,
         &univariate,
+        &round,
+        polynomial_size,
+    ));
+    addends.extend(pairs::lower(
+        &mut builder,
+        ensemble,
+        &selectors,
+        &bivariate,
         &round,
         polynomial_size,
     ));

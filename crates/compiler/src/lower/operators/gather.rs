@@ -1,5 +1,5 @@
-//! Look-ups by place: `Gather` and `ArrayFeatureExtractor`. Constant places select entries;
-//! computed ones pick from a table.
+//! Look-ups by place: `Gather`, `GatherND` and `ArrayFeatureExtractor`. Constant places select
+//! entries; computed ones pick from a table.
 
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand, reshaped};
@@ -11,7 +11,11 @@ use cipherfn_program::{MAX_LEN, Tensor};
 pub(in crate::lower) const OPERATORS: &[Operator] = &[
     ml("ArrayFeatureExtractor", 1, array_feature_extractor),
     standard("Gather", 1, gather),
+    standard("GatherND", 11, gather_nd),
 ];
+
+/// Most places that one node looks up: each takes steps of its own.
+const MAX_PLACES: usize = 1024;
 
 fn gather(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let (data, index) = (emitter.input(0)?, emitter.input(1)?);
@@ -36,6 +40,50 @@ fn array_feature_extractor(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, Co
             None => picked(emitter, &data, axis, &index, own),
         },
     }
+}
+
+/// Each tuple along the index's last axis is a place in the first dimensions of the data: the first
+/// number picks a block of it, the second one a block of that block.
+fn gather_nd(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
+    let (data, index) = (emitter.input(0)?, emitter.input(1)?);
+    if emitter.node.int("batch_dims", 0)? != 0 {
+        let problem = "it has \"batch_dims\"";
+        return Err(emitter.node.unsupported(problem, "batch_dims = 0"));
+    }
+    let (outer, depth) = match index.shape.split_last() {
+        Some((&depth, outer)) if (1..=data.shape.len()).contains(&depth) => (outer, depth),
+        _ => {
+            let problem = format!(
+                "places of shape {:?} in data of shape {:?}",
+                index.shape, data.shape
+            );
+            return Err(emitter.node.invalid(problem));
+        }
+    };
+    if data.len() == 0 {
+        return Err(emitter.node.invalid("its table is empty"));
+    }
+    let tuples = index.len() / depth;
+    if tuples == 0 || tuples * depth > MAX_PLACES {
+        let problem = format!("it looks up {tuples} places of a row");
+        let supported = format!("1 to {MAX_PLACES} numbers of places");
+        return Err(emitter.node.unsupported(problem, supported));
+    }
+    let mut blocks = Vec::with_capacity(tuples);
+    for tuple in 0..tuples {
+        let mut block = reshaped(&data, vec![data.len()]);
+        for axis in 0..depth {
+            let inner: usize = data.shape[axis + 1..].iter().product();
+            let entries = vec![(tuple * depth + axis) as u32];
+            let shape = vec![1];
+            let place = emitter.select(&index, View { shape, entries })?;
+            block = emitter.pick(&block, &place, inner, vec![inner])?;
+        }
+        blocks.push(block);
+    }
+    let shape = [outer, &data.shape[depth..]].concat();
+    let joined = emitter.join(&blocks)?;
+    Ok(vec![reshaped(&joined, shape)])
 }
 
 /// Places among `size` that are constant.

@@ -1,4 +1,4 @@
-//! `LabelEncoder`.
+//! `LabelEncoder`, and `CategoryMapper` between texts and integers.
 
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand};
@@ -7,7 +7,33 @@ use crate::read::onnx::node::Node;
 use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{Op, Tensor};
 
-pub(in crate::lower) const OPERATORS: &[Operator] = &[ml("LabelEncoder", 1, label_encoder)];
+pub(in crate::lower) const OPERATORS: &[Operator] = &[
+    ml("CategoryMapper", 1, category_mapper),
+    ml("LabelEncoder", 1, label_encoder),
+];
+
+/// What ebm2onnx writes for a missing text: Python's text of NaN.
+const MISSING: &str = "nan";
+
+fn category_mapper(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
+    let (argument, node) = (emitter.input(0)?, emitter.node);
+    let [texts, integers] = ["strings", "int64s"].map(|side| format!("cats_{side}"));
+    let (texts, integers) = (node.texts(&texts)?, node.ints(&integers)?);
+    let has = |wanted: &str| texts.iter().any(|text| text == wanted);
+    if argument.element == Element::Text && has(MISSING) && !has("") {
+        emitter.ir.notes.push(format!(
+            "{}: a missing text is the text \"{MISSING}\"; an empty cell is a category that the \
+             model does not know",
+            node.name
+        ));
+    }
+    let (texts, integers) = (Constant::of_texts(texts), Constant::of_integers(integers));
+    let sides = match argument.element {
+        Element::Text => (texts, integers),
+        _ => (integers, texts),
+    };
+    encoded(emitter, &argument, sides)
+}
 
 fn label_encoder(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let (argument, node) = (emitter.input(0)?, emitter.node);
@@ -16,6 +42,16 @@ fn label_encoder(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError
     } else {
         (side(node, "keys")?, side(node, "values")?)
     };
+    encoded(emitter, &argument, (keys, values))
+}
+
+/// Each entry's value by its key, or the default.
+fn encoded(
+    emitter: &mut Emitter<'_>,
+    argument: &Operand,
+    (keys, values): (Constant, Constant),
+) -> Result<Vec<Operand>, CompileError> {
+    let node = emitter.node;
     if keys.element.kind() != argument.element.kind() {
         return Err(node.invalid(format!(
             "it maps {:?} entries but its input has {:?} ones",
@@ -35,18 +71,18 @@ fn label_encoder(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError
         values: values.value,
         default: Some(default(node, values.element)?),
     };
-    Ok(vec![emitter.push(op, values.element, argument.shape)?])
+    Ok(vec![emitter.push(
+        op,
+        values.element,
+        argument.shape.clone(),
+    )?])
 }
 
 /// Version 1: names to their indices or indices to names.
 fn first_version(node: &Node, argument: Element) -> Result<(Constant, Constant), CompileError> {
     let names = node.texts("classes_strings")?;
     let indices = Constant::of_integers((0..names.len() as i64).collect());
-    let names = Constant {
-        element: Element::Text,
-        shape: vec![names.len()],
-        value: Tensor::Text(names),
-    };
+    let names = Constant::of_texts(names);
     Ok(if argument == Element::Text {
         (names, indices)
     } else {

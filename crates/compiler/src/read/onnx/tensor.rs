@@ -63,6 +63,14 @@ impl Constant {
             value: Tensor::I64(values),
         }
     }
+
+    pub(crate) fn of_texts(values: Vec<String>) -> Self {
+        Self {
+            element: Element::Text,
+            shape: vec![values.len()],
+            value: Tensor::Text(values),
+        }
+    }
 }
 
 /// Number of entries of a shape, if it is at most [`MAX_LEN`].

@@ -8,6 +8,7 @@ use crate::cost::{Costs, Takes, Work};
 use crate::families::trees::additive;
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
+use crate::families::trees::pairs;
 use crate::options::{Prefer, Profile};
 use crate::report::Alternative;
 use cipherfn_program::Microseconds;
@@ -62,7 +63,18 @@ impl<'a> Search<'a> {
     /// spared: so none of them is better by the measure that was asked for than the one that is
     /// taken.
     pub(super) fn candidates(&mut self) -> Queue {
-        let gadgets = self.problem.backend.gadgets();
+        let Problem {
+            ensemble, backend, ..
+        } = self.problem;
+        if pairs::is_tabular(ensemble, backend.set.ring.polynomial_size as u32) {
+            // Trees of thousands of leaves are evaluated as tables or not at all.
+            self.prefer = self.problem.prefer;
+            return self.queue(&[Shape {
+                forms: vec![Form::Index; ensemble.bins.len()],
+                tables: true,
+            }]);
+        }
+        let gadgets = backend.gadgets();
         let usual = gadgets[(gadgets.len() - 1) / 2];
         let forms = cheapest(&self.rule.forms(self.prices(usual, Takes::default())));
         let shapes = if self.rule.multiplexers(&forms) > SMALL {

@@ -116,10 +116,43 @@ fn tree_of_one_feature(scores: u32) -> impl Strategy<Value = Tree> {
     })
 }
 
+/// Asks for every bin of two features: more leaves than their indices have bits.
+fn dense_tree(scores: u32) -> impl Strategy<Value = Tree> {
+    let features =
+        (0..FEATURES, 1..FEATURES).prop_map(|(first, to)| [first, (first + to) % FEATURES]);
+    let leaves = proptest::collection::vec(leaf(scores), 25);
+    let missing = proptest::collection::vec(any::<bool>(), 2);
+    (features, leaves, missing).prop_map(|(features, leaves, missing)| {
+        let mut leaves = leaves.into_iter();
+        let chain = |feature: usize, ends: Vec<Sketch>| {
+            let thresholds = VALUES.into_iter().zip(ends);
+            let asked = thresholds.map(|(threshold, end)| (Test::Greater(threshold), end));
+            let split = |rest: Option<Sketch>, (test, end): (Test, Sketch)| {
+                Some(match rest {
+                    None => end,
+                    Some(rest) => {
+                        let (feature, missing) = (features[feature], missing[feature]);
+                        Sketch::Split(feature, test, missing, Box::new(end), Box::new(rest))
+                    }
+                })
+            };
+            asked.fold(None, split).expect("there are bins")
+        };
+        let rows = (0..5).map(|_| {
+            let row = leaves.by_ref().take(5);
+            chain(1, row.map(Sketch::Leaf).collect())
+        });
+        let rows: Vec<Sketch> = rows.collect();
+        let mut nodes = Vec::new();
+        flatten(&chain(0, rows), &mut nodes);
+        Tree { nodes }
+    })
+}
+
 fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
     (1_u32..4).prop_flat_map(|scores| {
         let trees = proptest::collection::vec(
-            prop_oneof![2 => tree(scores), 1 => tree_of_one_feature(scores), 1 => symmetric_tree(scores)],
+            prop_oneof![2 => tree(scores), 1 => tree_of_one_feature(scores), 1 => symmetric_tree(scores), 1 => dense_tree(scores)],
             1..6,
         );
         (trees, proptest::collection::vec(-3_i32..4, scores as usize)).prop_map(
@@ -440,4 +473,56 @@ fn trees_of_one_feature_take_one_multiplexer_a_bit_of_its_bin() {
         selects(&lowered([trees(), trees()].concat(), Form::Index, true)),
         6
     );
+}
+
+#[test]
+fn tables_of_two_features_share_the_multiplexers_of_a_hub() {
+    // Every feature is cut at 64 values: a table of two has room in two polynomials.
+    let cut = |feature: u32, seed: u32| {
+        let mut nodes = Vec::new();
+        let mut open = vec![((0_u32, 64_u32), (0_u32, 64_u32), None::<(usize, bool)>)];
+        while let Some((first, second, parent)) = open.pop() {
+            let at = nodes.len();
+            if let Some((parent, is_yes)) = parent
+                && let TreeNode::Split { yes, no, .. } = &mut nodes[parent]
+            {
+                *(if is_yes { yes } else { no }) = at as u32;
+            }
+            let (asked, range) = match (first.1 - first.0, second.1 - second.0) {
+                (1, 1) => {
+                    // One tree has values where the other one has none.
+                    let is_own = (first.0 < 32) == (seed == 5);
+                    let value = (first.0 + second.0 * seed) % 31 * u32::from(is_own);
+                    nodes.push(TreeNode::Leaf(vec![(0, f64::from(value))]));
+                    continue;
+                }
+                (1, _) => (feature, second),
+                _ => (0, first),
+            };
+            let middle = range.0.midpoint(range.1);
+            nodes.push(TreeNode::Split {
+                feature: asked,
+                test: Test::Greater(middle as f32 - 0.5),
+                missing_goes_yes: false,
+                yes: 0,
+                no: 0,
+            });
+            for (is_yes, part) in [(true, (middle, range.1)), (false, (range.0, middle))] {
+                let (first, second) = if asked == 0 {
+                    (part, second)
+                } else {
+                    (first, part)
+                };
+                open.push((first, second, Some((at, is_yes))));
+            }
+        }
+        Tree { nodes }
+    };
+    let one = lowered(vec![cut(1, 5)], Form::Index, true);
+    // A choice between two polynomials, five bits of one feature, six of the other.
+    assert_eq!((one.selectors.len(), selects(&one)), (12, 12));
+    let two = lowered(vec![cut(1, 5), cut(2, 7)], Form::Index, true);
+    assert_eq!((two.selectors.len(), selects(&two)), (18, 18));
+    // The hub's bin is the same for both, so that ranges do not add.
+    assert_eq!(two.graph.ranges[0].1 - two.graph.ranges[0].0, 30);
 }
