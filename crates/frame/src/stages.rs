@@ -392,7 +392,7 @@ impl Planner<'_> {
                 // A frame that a plan names must not be one that stages make.
                 PlanStep::Merge(merge) => {
                     names.insert(merge.right.clone());
-                    let columns = self.schemas.iter().flat_map(|schema| schema.columns());
+                    let columns = self.schemas.iter().flat_map(Schema::columns);
                     names.extend(columns.map(|column| format!("{}{}", column.name, merge.suffix)));
                     names.extend(merge.indicator.clone());
                 }

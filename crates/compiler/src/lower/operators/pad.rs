@@ -119,11 +119,10 @@ impl Mode {
         let last = size as i64 - 1;
         let at = match self {
             Self::Constant if at < 0 || at > last => return None,
-            Self::Constant => at,
             Self::Edge => at.clamp(0, last),
             Self::Reflect if at < 0 => -at,
             Self::Reflect if at > last => 2 * last - at,
-            Self::Reflect => at,
+            Self::Constant | Self::Reflect => at,
             Self::Wrap => at.rem_euclid(size as i64),
         };
         usize::try_from(at).ok()
