@@ -33,6 +33,16 @@ pub enum DescentError {
         /// All steps.
         steps: usize,
     },
+    /// More sets of weights than predictions by encrypted weights have room for.
+    #[error(
+        "the training has {found} sets of weights, one a class, and predictions by encrypted weights have room for {most}; have the weights decrypted (without --keep-encrypted)"
+    )]
+    TooManySets {
+        /// Of the program.
+        found: usize,
+        /// That a reply has room for.
+        most: usize,
+    },
     /// A reply to something else.
     #[error("the reply is to another {what}; ask again, and have the operator look at the service")]
     OtherForms {
@@ -178,7 +188,11 @@ impl RowsEncryption {
         let folded: Vec<Vec<i32>> = rows
             .unwrap_or_default()
             .iter()
-            .map(|(features, class)| self.training.folded(set, features, *class))
+            .enumerate()
+            .map(|(place, (features, class))| {
+                let folded = self.training.folded(set, features, *class);
+                alternated(place, &folded)
+            })
             .collect();
         let folded: Vec<&[i32]> = folded.iter().map(Vec::as_slice).collect();
         encrypt_batch(&self.key, &self.shape, &folded)
@@ -261,4 +275,12 @@ fn word(fraction: f64) -> u64 {
 /// The fraction of a torus word, from -1/2 to 1/2.
 pub(super) fn fraction(word: u64) -> f64 {
     word as i64 as f64 * 2f64.powi(-64)
+}
+
+/// A row at its place in a ciphertext: negated at odd ones. Rows are alike, all the more so with their labels
+/// folded in, and the error of a product grows with what they have in common; neighbours of opposite signs
+/// have nothing.
+pub(super) fn alternated(place: usize, features: &[i32]) -> Vec<i32> {
+    let sign = if place % 2 == 1 { -1 } else { 1 };
+    features.iter().map(|x| sign * x).collect()
 }

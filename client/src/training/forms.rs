@@ -1,6 +1,7 @@
 //! Predictions by weights that stay encrypted at a service.
 
 use super::DescentError;
+use super::descent::{alternated, fraction};
 use crate::Prediction;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
@@ -45,11 +46,17 @@ impl KeptModel<'_> {
     /// Most rows of a query: what it and its reply have room for. It depends on the program alone.
     ///
     /// # Errors
-    /// A parameter set without room for the features.
+    /// A parameter set without room for the features; more sets of weights than a reply has room for.
     pub fn most_rows(&self, key: &SecretKey) -> Result<usize, DescentError> {
         let shape = self.shape(key)?;
         let replies = self.training.sets() * form_bytes(&shape);
         let batches = (MAX_QUERY_BATCHES / shape.bytes()).min(MAX_FORMS / replies);
+        if batches == 0 {
+            return Err(DescentError::TooManySets {
+                found: self.training.sets(),
+                most: MAX_FORMS / form_bytes(&shape),
+            });
+        }
         Ok(batches * shape.samples() / self.weights.digits())
     }
 
@@ -65,6 +72,8 @@ impl KeptModel<'_> {
             .collect();
         let batches: Vec<&[Vec<i32>]> = asked.chunks(shape.samples()).collect();
         let encrypted = batches.par_iter().map(|rows| {
+            let rows = (0..).zip(*rows);
+            let rows: Vec<Vec<i32>> = rows.map(|(place, row)| alternated(place, row)).collect();
             let rows: Vec<&[i32]> = rows.iter().map(Vec::as_slice).collect();
             let squares = squares_under(key, &shape, &rows)?;
             let variance = form_variance(&shape, squares, self.weights.steps as f64);
@@ -122,7 +131,11 @@ impl KeptModel<'_> {
         let mut forms = vec![Vec::new(); sets];
         for (number, batch) in reply.forms.chunks_exact(length).enumerate() {
             let words = decrypt_forms(key, &shape, batch)?;
-            forms[number % sets].extend(words.into_iter().map(super::descent::fraction));
+            let all = (0..).zip(words).map(|(place, word): (usize, u64)| {
+                let form = fraction(word);
+                if place % 2 == 1 { -form } else { form }
+            });
+            forms[number % sets].extend(all);
         }
         let digits = self.weights.digits();
         let prediction = |row: usize| {

@@ -259,16 +259,15 @@ impl Batch {
     }
 }
 
-/// A residual as a function of z, times the step: a table and a constant.
+/// A residual as a function of z, times the step: a table and a constant, for rows at even places of a
+/// ciphertext and for those at odd ones.
 #[derive(Clone, Debug)]
-pub struct Residual {
-    table: Table,
-    constant: u64,
-}
+pub struct Residual([(Table, u64); 2]);
 
 impl Residual {
     /// An odd function of z in [-1/4, 1/4) and a constant, fractions of the torus. Half a torus away
-    /// the function is minus itself.
+    /// the function is minus itself. Where `alternates`, rows at odd places are negated, and their
+    /// residuals with them.
     ///
     /// # Errors
     /// Values that the torus cannot hold.
@@ -276,6 +275,7 @@ impl Residual {
         bootstrap: &Bootstrap,
         odd: impl Fn(f64) -> f64,
         constant: f64,
+        alternates: bool,
     ) -> Result<Self, SchemeError> {
         let word = |value: f64, at: f64| {
             if (-0.5..0.5).contains(&value) {
@@ -284,16 +284,17 @@ impl Residual {
             Err(SchemeError::TableValue { value, at })
         };
         let size = bootstrap.output.polynomial_size as u32;
-        let entry = |place: u32| {
-            let at = (f64::from(place) + 0.5) / f64::from(2 * size) - 0.25;
-            Ok((place, word(odd(at), at)?))
+        let table = |sign: f64| {
+            let entry = |place: u32| {
+                let at = (f64::from(place) + 0.5) / f64::from(2 * size) - 0.25;
+                Ok((place, word(sign * odd(sign * at), at)?))
+            };
+            let entries = (0..size).map(entry);
+            let entries = entries.collect::<Result<Vec<_>, SchemeError>>()?;
+            let table = Table::of_entries(bootstrap, &entries)?;
+            Ok::<_, SchemeError>((table, word(sign * constant, 0.0)?))
         };
-        let entries = (0..size)
-            .map(entry)
-            .collect::<Result<Vec<_>, SchemeError>>()?;
-        Ok(Self {
-            table: Table::of_entries(bootstrap, &entries)?,
-            constant: word(constant, 0.0)?,
-        })
+        let odd_places = if alternates { -1.0 } else { 1.0 };
+        Ok(Self([table(1.0)?, table(odd_places)?]))
     }
 }

@@ -9,7 +9,7 @@ use crate::terminal::{self, Terminal, Unit};
 use crate::trust;
 use crate::usage::bail_usage;
 use anyhow::{Result, bail};
-use cipherfn_client::training::RowsEncryption;
+use cipherfn_client::training::{KeptModel, RowsEncryption};
 use cipherfn_client_http::{
     Existing, FetchedProgram, KeptTraining, KeyRing, RowsName, Service, ServiceError, Uploaded,
     UploadedRows,
@@ -58,6 +58,11 @@ impl Train {
             });
             let kept = kept.transpose()?;
             let secret = self.keys_at(&service, &ring, terminal).await?;
+            if let Some(weights) = &kept {
+                // Whether predictions will have room, before anything goes up.
+                let training = &training;
+                KeptModel { training, weights }.most_rows(&secret)?;
+            }
             let same = Same {
                 service: service.url(),
                 program: &name,

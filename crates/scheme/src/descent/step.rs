@@ -72,7 +72,7 @@ fn residuals(
         let mut number = Lwe::extract(forms, *row);
         // The table begins at -1/4.
         number.add_constant(1 << 62);
-        (number, residual.table.clone())
+        (number, residual.0[*row % 2].0.clone())
     };
     let values = bootstrap.evaluate(&rows.iter().map(number).collect::<Vec<_>>())?;
     let mut sum = Glwe {
@@ -80,7 +80,8 @@ fn residuals(
         body: vec![0; size],
     };
     for (row, mut value) in rows.iter().zip(values) {
-        value.body[0] = value.body[0].wrapping_add(residual.constant);
+        let (_, constant) = &residual.0[row % 2];
+        value.body[0] = value.body[0].wrapping_add(*constant);
         let alone = isolate::isolate(key, &value, 0)?;
         let turn = (2 * size - row) % (2 * size);
         sum.add(&Glwe {

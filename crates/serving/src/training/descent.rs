@@ -113,6 +113,8 @@ pub struct Descent {
     /// Ciphertexts of each set of weights, and batches of each of them.
     ciphertexts: usize,
     together: usize,
+    /// Whether batches share ciphertexts, in which rows at odd places are negated.
+    shared: bool,
     rows: Hash,
     weights: Vec<Weights>,
     done: usize,
@@ -252,6 +254,7 @@ impl Descent {
             chunks,
             ciphertexts,
             together,
+            shared,
             weights,
             done: 0,
         })
@@ -278,7 +281,7 @@ impl Descent {
         }
         let bootstrap = key.bootstrap(BOOTSTRAP)?;
         let odd = |z: f64| now.unit * self.training.odd_residual(now, z);
-        let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit)?;
+        let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit, self.shared)?;
         let mut next = self.weights.clone();
         for (set, weights) in next.iter_mut().enumerate() {
             // Read anew in each epoch: the Fourier form is nearly three times as large, and making it is
