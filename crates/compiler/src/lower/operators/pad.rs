@@ -13,7 +13,7 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[standard("Pad", 2, pad)];
 fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
     let mode = emitter.node.text("mode", "constant")?;
-    let Some(mode) = Mode::named(&mode) else {
+    let Some(mode) = Padding::named(&mode) else {
         let problem = format!("its mode is \"{mode}\"");
         let supported = "\"constant\", \"edge\", \"reflect\" and \"wrap\"";
         return Err(emitter.node.unsupported(problem, supported));
@@ -81,7 +81,7 @@ fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
 
 /// What stands beside the data.
 #[derive(Clone, Copy)]
-enum Mode {
+enum Padding {
     Constant,
     /// The outermost entry.
     Edge,
@@ -91,7 +91,7 @@ enum Mode {
     Wrap,
 }
 
-impl Mode {
+impl Padding {
     fn named(name: &str) -> Option<Self> {
         match name {
             "constant" => Some(Self::Constant),
@@ -131,7 +131,7 @@ impl Mode {
 
 #[cfg(test)]
 mod tests {
-    use super::Mode;
+    use super::Padding;
 
     /// What `numpy.pad([0, 1, 2], 2, mode)` gives.
     #[test]
@@ -141,13 +141,13 @@ mod tests {
             ("reflect", [2, 1, 0, 1, 2, 1, 0]),
             ("wrap", [1, 2, 0, 1, 2, 0, 1]),
         ] {
-            let mode = Mode::named(name).unwrap();
+            let mode = Padding::named(name).unwrap();
             let found: Vec<_> = (-2..5).map(|at| mode.source(at, 3).unwrap()).collect();
             assert_eq!(found, expected, "{name}");
         }
-        let constant: Vec<_> = (-1..4).map(|at| Mode::Constant.source(at, 3)).collect();
+        let constant: Vec<_> = (-1..4).map(|at| Padding::Constant.source(at, 3)).collect();
         assert_eq!(constant, [None, Some(0), Some(1), Some(2), None]);
-        assert!(Mode::named("symmetric").is_none());
-        assert_eq!((Mode::Reflect.widest(3), Mode::Wrap.widest(3)), (2, 3));
+        assert!(Padding::named("symmetric").is_none());
+        assert_eq!((Padding::Reflect.widest(3), Padding::Wrap.widest(3)), (2, 3));
     }
 }
