@@ -223,18 +223,17 @@ fn structures_that_rows_would_not_fit_are_refused() {
         let error = structure(&read(path)).unwrap_err().to_string();
         assert!(error.contains(expected), "{path}: {error}");
     }
-    let forest = structure(&read("native/lgbm-forest/model.txt")).unwrap();
-    let mut names = forest.names.clone().unwrap();
-    let spec = |names: &[String]| {
-        let mut text = String::from("format = 1\nname = \"t\"\nalgorithm = \"leaves\"\n");
-        for name in names {
-            writeln!(text, "[[column]]\nname = {name:?}").unwrap();
-        }
-        text.push_str("[target]\nname = \"y\"\nclasses = [\"0\", \"1\"]\n");
-        LeafSpec::from_toml(&text).unwrap()
-    };
-    spec(&names).with(&forest).unwrap();
+    let reference = reference("forest");
+    let spec = spec(&reference, "classes = [\"0\", \"1\"]");
+    let columns = reference["columns"].as_array().unwrap().iter();
+    let mut names: Vec<String> = columns
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
+    let mut forest = learned(&reference);
+    forest.names = Some(names.clone());
+    spec.with(&forest).unwrap();
     names.swap(0, 1);
-    let error = spec(&names).with(&forest).unwrap_err().to_string();
+    forest.names = Some(names);
+    let error = spec.with(&forest).unwrap_err().to_string();
     assert!(error.contains("column 1"), "{error}");
 }

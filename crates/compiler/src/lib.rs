@@ -42,6 +42,7 @@ mod simulate;
 pub mod structure;
 mod transposed;
 mod uncertainty;
+pub mod weights;
 pub mod write;
 
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};

@@ -63,6 +63,8 @@ impl DecryptFrame {
         let sums = SumRows::Given(reply.rows_per_sum);
         let named = (&given, &self.models);
         let stage = prepare(&self.plan, named, sums, Demand::Bits(0.0))?;
+        // The reply says how many rows it sums: of too many, what the key holder decides by is not exact.
+        stage.require()?;
         let prepared = &stage.query;
         if reply.query != prepared.hash {
             bail!(

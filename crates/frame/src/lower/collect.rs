@@ -9,6 +9,7 @@ use crate::graph::weighted;
 use crate::pass::POLYNOMIAL_SIZE;
 use crate::plan::PlanError;
 use crate::resolve::{Grouped, Presence};
+use cipherfn_circuit::MAX_OUTPUTS;
 use cipherfn_circuit::circuit::NodeId;
 
 /// Rows that are added by places.
@@ -43,11 +44,16 @@ impl RowGraph<'_> {
                 }
             }
         }
+        // Before anything is moved: a choice by a table in the clear has thousands of nodes for each.
+        let needed = sums.outputs();
+        if needed as u64 > MAX_OUTPUTS {
+            return Err(self.resolved.too_many(needed));
+        }
         let mut lanes: Vec<Option<Lane>> = vec![None; sums.summands.len()];
         let mut outputs = Vec::new();
         for (index, spread) in sums.spreads.iter().enumerate() {
             let places = spread.layout.places;
-            let each = (u64::from(POLYNOMIAL_SIZE) / places).max(1) as usize;
+            let each = spread.summands_together();
             let own: Vec<usize> = (0..sums.summands.len())
                 .filter(|own| sums.summands[*own].spread == index)
                 .collect();

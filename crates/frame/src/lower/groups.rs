@@ -89,7 +89,24 @@ pub(super) fn rows_of(resolved: &Resolved<'_>, side: usize) -> u64 {
         .max(1)
 }
 
+impl Spread {
+    /// Summands whose places share a ciphertext.
+    pub(super) fn summands_together(&self) -> usize {
+        (u64::from(POLYNOMIAL_SIZE) / self.layout.places).max(1) as usize
+    }
+}
+
 impl Sums {
+    /// Ciphertexts that the summands take at least.
+    pub(super) fn outputs(&self) -> usize {
+        let spreads = self.spreads.iter().enumerate();
+        let taken = spreads.map(|(index, spread)| {
+            let own = self.summands.iter().filter(|own| own.spread == index);
+            own.count().div_ceil(spread.summands_together())
+        });
+        taken.sum()
+    }
+
     /// What the measures of groups are made of. `direct` if rows are those of the first frame, so that
     /// looked-up numbers are at hand.
     pub(super) fn new(

@@ -204,7 +204,15 @@ impl RowGraph<'_> {
     fn guessed(&mut self, side: usize, possible: &[Operand]) -> Operand {
         self.assumed.insert(side);
         let join = side - 1;
-        let depths: Vec<usize> = possible.iter().map(|own| self.graph.depth(*own)).collect();
+        // Rotations of one node are as deep, and a depth goes over all nodes so far.
+        let mut known: HashMap<NodeId, usize> = HashMap::new();
+        let depth = |own: &Operand| match own {
+            Operand::Node(rotated) => *known
+                .entry(rotated.node)
+                .or_insert_with(|| self.graph.depth(*own)),
+            Operand::Zero | Operand::Constant(_) => 0,
+        };
+        let depths: Vec<usize> = possible.iter().map(depth).collect();
         let deepest = (0..possible.len()).max_by_key(|place| depths[*place]);
         let Some(deepest) = deepest.map(|place| possible[place]) else {
             return Operand::Zero;

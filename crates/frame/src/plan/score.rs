@@ -4,11 +4,12 @@ use super::{Expression, Literal, Plan, PlanError, PlanStep, StepName};
 use crate::number::Number;
 use std::collections::BTreeMap;
 
-/// Digits of the largest weight: an error of 5 in a million of it, where the columns of a row have
-/// three digits.
+/// Digits that a weight keeps: each term of a score is off by a part of 2^-14 of itself at most.
 const DIGITS: i32 = 5;
+/// Least digits, where decimals run out: 2^-11.
+const LEAST_DIGITS: i32 = 4;
 /// Most decimals of weights: as many as leave room for those of columns.
-const MAX_DECIMALS: i32 = 9;
+const MAX_DECIMALS: i32 = 11;
 
 /// `bias + sum of weight * feature`, with weights that were rounded to decimals.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,29 +41,29 @@ impl LinearScore {
                 columns.len()
             ));
         }
-        let largest = weights.iter().fold(0.0f64, |most, own| most.max(own.abs()));
-        let decimals = if largest > 0.0 {
-            (DIGITS - 1 - largest.log10().floor() as i32).clamp(0, MAX_DECIMALS)
-        } else {
-            0
-        };
-        let scale = 10f64.powi(decimals);
-        let number = |value: f64| {
-            let units = (value * scale).round();
-            let is_small = units.abs() < (1i64 << 53) as f64;
-            Number::new(units as i64, decimals as u8).filter(|_| is_small)
-        };
-        let rounded: Option<Vec<Number>> = weights.iter().map(|own| number(*own)).collect();
-        match (number(bias), rounded) {
-            (Some(bias), Some(weights)) => Ok(Self {
-                bias,
-                weights,
-                columns,
-            }),
-            _ => error(
-                "the model has weights that are no numbers of 15 digits; scale its features".into(),
-            ),
+        let mut rounded = Vec::with_capacity(weights.len());
+        for (place, weight) in (1..).zip(weights) {
+            match number(*weight, decimals(*weight)) {
+                Some(own) if digits_kept(*weight) >= LEAST_DIGITS => rounded.push(own),
+                _ => {
+                    return error(format!(
+                        "the model's weight {place} is {weight:e}, which {MAX_DECIMALS} decimals and 15 digits have no room for; scale its feature by a power of ten"
+                    ));
+                }
+            }
         }
+        let finest = weights.iter().map(|own| decimals(*own)).max();
+        let finest = finest.unwrap_or_default().max(decimals(bias));
+        let Some(bias) = number(bias, finest) else {
+            return error(format!(
+                "the model's constant is {bias:e}, and has no room beside weights of {finest} decimals; scale its features"
+            ));
+        };
+        Ok(Self {
+            bias,
+            weights: rounded,
+            columns,
+        })
     }
 
     /// Decimals of the weights.
@@ -73,12 +74,39 @@ impl LinearScore {
 
     /// The score of features.
     fn of(&self, features: Vec<Expression>) -> Expression {
+        // Those of weight 0, too: where one is missing there is no score.
         let terms = self.weights.iter().zip(features);
-        let terms = terms.filter(|(weight, _)| **weight != Number::whole(0));
         let terms = terms.map(|(weight, feature)| feature.times(*weight));
         let bias = Expression::Lit(Literal::Number(self.bias));
         Expression::Add(std::iter::once(bias).chain(terms).collect())
     }
+}
+
+/// Decimals with which a number has its digits.
+fn decimals(value: f64) -> i32 {
+    if value == 0.0 || !value.is_finite() {
+        return 0;
+    }
+    (DIGITS - 1 - magnitude(value)).clamp(0, MAX_DECIMALS)
+}
+
+/// Digits that are left of a number at its decimals.
+fn digits_kept(value: f64) -> i32 {
+    if value == 0.0 {
+        return DIGITS;
+    }
+    decimals(value) + magnitude(value) + 1
+}
+
+/// Of the first digit.
+fn magnitude(value: f64) -> i32 {
+    value.abs().log10().floor() as i32
+}
+
+fn number(value: f64, decimals: i32) -> Option<Number> {
+    let units = (value * 10f64.powi(decimals)).round();
+    let is_small = units.abs() < (1i64 << 53) as f64;
+    Number::new(units as i64, decimals as u8).filter(|_| is_small)
 }
 
 impl Plan {
@@ -123,6 +151,8 @@ fn scored(
     let Some(score) = scores.get(&name) else {
         return Err(not_given(&name));
     };
+    let features = features.into_iter().map(|own| scored(own, scores));
+    let features = features.collect::<Result<Vec<_>, _>>()?;
     let features = if features.is_empty() {
         score.columns.iter().cloned().map(Expression::Col).collect()
     } else {

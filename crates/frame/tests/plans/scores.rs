@@ -49,7 +49,7 @@ fn plans_hold_weights_in_place_of_names() {
     let risk = scores("risk", score);
     let named = plan(r#"{"model": ["risk", [{"col": "a"}, {"col": "b"}, {"col": "c"}]]}"#);
     let whole = plan(
-        r#"{"add": [{"lit": 0.5}, {"mul": [{"col": "a"}, {"lit": 2}]}, {"mul": [{"col": "c"}, {"lit": -1.25}]}]}"#,
+        r#"{"add": [{"lit": 0.5}, {"mul": [{"col": "a"}, {"lit": 2}]}, {"mul": [{"col": "b"}, {"lit": 0}]}, {"mul": [{"col": "c"}, {"lit": -1.25}]}]}"#,
     );
     assert_eq!(named.with_scores(&risk), Ok(whole));
     for (of, problem) in [
@@ -75,9 +75,12 @@ fn plans_hold_weights_in_place_of_names() {
         .expect("text")
         .replace("\"format\":3", "\"format\":2");
     assert!(Plan::from_json(old.as_bytes()).is_err());
-    for weights in [&[][..], &[f64::NAN], &[1e300]] {
+    // A weight that has no digits is no part of a score, however small it is beside the others.
+    for weights in [&[][..], &[f64::NAN], &[1e300], &[0.8, 4e-10]] {
         assert!(LinearScore::new(0.0, weights, Vec::new()).is_err());
     }
+    let small = LinearScore::new(0.0, &[0.8, 1.234e-6], Vec::new()).expect("a score");
+    assert_eq!(small.places(), 10);
 }
 
 /// Weights of five digits have no room in a coefficient: they are split, and the cells are the same.
@@ -97,7 +100,7 @@ fn scores_are_exact_whatever_room_weights_take() {
     let weights = [-3.176_59, 0.027_18, 12.345];
     let names = ["a", "b", "c"].map(ToOwned::to_owned).to_vec();
     let score = LinearScore::new(-7.5, &weights, names).expect("a score");
-    assert_eq!(score.places(), 3);
+    assert_eq!(score.places(), 5);
     let query = Query::scan("rows")
         .with_column("score", Expression::model("risk", []))
         .select(["score"]);
@@ -114,11 +117,15 @@ fn scores_are_exact_whatever_room_weights_take() {
     let cells = passes.answer.decode(&run(&passes, &[data]), &[0.0]);
     let found: Vec<String> = cells.iter().map(|row| row[0].to_string()).collect();
     let wanted = rows.iter().map(|row| {
-        // In units of 10^-5: weights have three decimals, a has two.
-        let units = -750_000 - 3_177 * row[0]? + 27 * 100 * row[1]? + 12_345 * 100 * row[2]?;
+        // In units of 10^-6: the weight of a has four decimals, and a two.
+        let units = -7_500_000 - 31_766 * row[0]? + 27_180 * row[1]? + 12_345_000 * row[2]?;
         let sign = if units < 0 { "-" } else { "" };
         let size = units.abs();
-        Some(format!("{sign}{}.{:05}", size / 100_000, size % 100_000))
+        Some(format!(
+            "{sign}{}.{:06}",
+            size / 1_000_000,
+            size % 1_000_000
+        ))
     });
     let wanted: Vec<String> = wanted.map(Option::unwrap_or_default).collect();
     assert_eq!(found, wanted);

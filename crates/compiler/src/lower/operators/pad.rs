@@ -148,6 +148,9 @@ mod tests {
         let constant: Vec<_> = (-1..4).map(|at| Padding::Constant.source(at, 3)).collect();
         assert_eq!(constant, [None, Some(0), Some(1), Some(2), None]);
         assert!(Padding::named("symmetric").is_none());
-        assert_eq!((Padding::Reflect.widest(3), Padding::Wrap.widest(3)), (2, 3));
+        assert_eq!(
+            (Padding::Reflect.widest(3), Padding::Wrap.widest(3)),
+            (2, 3)
+        );
     }
 }
