@@ -37,7 +37,7 @@ pub fn column_weights(model: &Model) -> Result<ColumnWeights, CompileError> {
         return Err(unsupported(format!("it has {scores} scores")));
     };
     let features = features(&model.preprocess)?;
-    let mut score = Form::constant(*bias);
+    let mut score = EntrySum::constant(*bias);
     for (feature, weight) in features.iter().zip(weights) {
         score.add(feature, *weight);
     }
@@ -63,12 +63,12 @@ fn unsupported(problem: String) -> CompileError {
 
 /// A sum of entries of the inputs.
 #[derive(Clone, Debug, Default)]
-struct Form {
+struct EntrySum {
     constant: f64,
     terms: BTreeMap<usize, f64>,
 }
 
-impl Form {
+impl EntrySum {
     fn constant(constant: f64) -> Self {
         Self {
             constant,
@@ -102,14 +102,14 @@ impl Form {
 }
 
 /// The features of a model.
-fn features(program: &RowProgram) -> Result<Vec<Form>, CompileError> {
+fn features(program: &RowProgram) -> Result<Vec<EntrySum>, CompileError> {
     let mut next = 0;
-    let mut values: Vec<Vec<Form>> = Vec::new();
+    let mut values: Vec<Vec<EntrySum>> = Vec::new();
     for input in program.inputs() {
         if input.kind == EntryKind::Text {
             return Err(unsupported("a column of texts has no weight".into()));
         }
-        values.push((next..next + input.len).map(Form::entry).collect());
+        values.push((next..next + input.len).map(EntrySum::entry).collect());
         next += input.len;
     }
     let mut work = 0;
@@ -129,7 +129,7 @@ fn features(program: &RowProgram) -> Result<Vec<Form>, CompileError> {
 }
 
 /// What a step gives; `None` where that is no sum of entries, or takes too much work.
-fn result(step: &ProgramStep, values: &[Vec<Form>], work: &mut usize) -> Option<Vec<Form>> {
+fn result(step: &ProgramStep, values: &[Vec<EntrySum>], work: &mut usize) -> Option<Vec<EntrySum>> {
     let value = |id: &cipherfn_program::ValueId| &values[id.index()];
     let mut charge = |forms: usize| {
         *work += forms;
@@ -138,7 +138,7 @@ fn result(step: &ProgramStep, values: &[Vec<Form>], work: &mut usize) -> Option<
     match &step.op {
         Op::Constant(tensor) => {
             let numbers = tensor.to_f64()?.into_iter();
-            Some(numbers.map(Form::constant).collect())
+            Some(numbers.map(EntrySum::constant).collect())
         }
         Op::Concat(parts) => Some(parts.iter().flat_map(|part| value(part).clone()).collect()),
         Op::Select { source, entries } => {
@@ -182,7 +182,7 @@ fn result(step: &ProgramStep, values: &[Vec<Form>], work: &mut usize) -> Option<
             let mut product = Vec::with_capacity(rows * columns);
             for row in 0..*rows {
                 for column in 0..*columns {
-                    let mut sum = Form::default();
+                    let mut sum = EntrySum::default();
                     for at in 0..*inner {
                         let (a, b) = (&left[row * inner + at], &right[at * columns + column]);
                         charge(1 + a.terms.len() + b.terms.len())?;
@@ -206,7 +206,7 @@ fn result(step: &ProgramStep, values: &[Vec<Form>], work: &mut usize) -> Option<
             let groups = value(argument).chunks((*group).max(1));
             groups
                 .map(|group| {
-                    let mut sum = Form::default();
+                    let mut sum = EntrySum::default();
                     for own in group {
                         charge(1 + own.terms.len())?;
                         sum.add(own, factor);
@@ -220,7 +220,7 @@ fn result(step: &ProgramStep, values: &[Vec<Form>], work: &mut usize) -> Option<
 }
 
 /// Sums, and products with constants.
-fn binary(function: BinaryFunction, left: &Form, right: &Form) -> Option<Form> {
+fn binary(function: BinaryFunction, left: &EntrySum, right: &EntrySum) -> Option<EntrySum> {
     let sum = |factor: f64| {
         let mut sum = left.clone();
         sum.add(right, factor);
