@@ -80,7 +80,7 @@ fn plans_hold_weights_in_place_of_names() {
         assert!(LinearScore::new(0.0, weights, Vec::new()).is_err());
     }
     let small = LinearScore::new(0.0, &[0.8, 1.234e-6], Vec::new()).expect("a score");
-    assert_eq!(small.places(), 10);
+    assert_eq!(small.places(), 9);
 }
 
 /// Weights of five digits have no room in a coefficient: they are split, and the cells are the same.
