@@ -111,8 +111,10 @@ def test_merges_and_groups_are_polars(table: pl.DataFrame, encrypted: cf.Encrypt
 
 
 def test_what_the_key_holder_does_with_an_answer_is_polars(table: pl.DataFrame, encrypted: cf.EncryptedFrame, priced: cf.EncryptedFrame) -> None:
-    query = encrypted.group_by("region").agg(cf.len().alias("n"), cf.sum("age")).filter(cf.col("n") > 30).sort("n", descending=True).head(2)
-    want = table.group_by("region").agg(n=pl.len(), age=pl.col("age").sum()).filter(pl.col("n") > 30).sort("n", descending=True).head(2)
+    query = encrypted.group_by("region").agg(cf.len().alias("n"), cf.sum("age")).filter(cf.col("n") > 30)
+    query = query.sort("n", "region", descending=[True, False]).head(2)
+    want = table.group_by("region").agg(n=pl.len(), age=pl.col("age").sum()).filter(pl.col("n") > 30)
+    want = want.sort("n", "region", descending=[True, False]).head(2)
     assert "then the key holder, slice: the first 2 rows" in query.explain()
     polars.testing.assert_frame_equal(floats(query.collect()), floats(want))
     looked = encrypted.merge(priced, on="sku", how="left").select("age", "price").filter(cf.col("price") > 20).unique().slice(2, 4)
@@ -206,26 +208,27 @@ def test_what_is_not_levelled_goes_in_stages(table: pl.DataFrame, encrypted: cf.
     query = (
         encrypted.join(priced, on="sku")
         .filter(cf.col("price") > 25)
-        .with_columns(cost=cf.col("price") * cf.col("age"))
-        .select("sku", "amount", "cost")
-        .sort("cost", "sku", descending=True)
+        .group_by("region")
+        .agg(cf.len().alias("n"), cf.sum("age"))
+        .sort("n", "region", descending=True)
     )
     with pytest.raises(errors.PlanError, match=r"levelled(.|\n)*stages=True"):
         query.collect()
     told = query.explain(stages=True, min_bits=None)
-    assert "stage 1 of " in told and "then the key holder: " in told
+    assert "stage 1 of 2" in told and "then the key holder: " in told
     wanted = (
         table.join(prices(), on="sku")
         .filter(pl.col("price") > 25)
-        .select("sku", "amount", cost=(pl.col("price") * pl.col("age")).round(2))
-        .sort("cost", "sku", descending=True, maintain_order=True)
+        .group_by("region")
+        .agg(n=pl.len(), age=pl.col("age").sum())
+        .sort("n", "region", descending=True)
     )
     same(query.collect(stages=True, min_bits=None), wanted)
     by_sql = cf.sql("SELECT DISTINCT region FROM sales ORDER BY region", encrypted)
     same(by_sql.collect(stages=True), table.select("region").unique().sort("region"))
     same(encrypted.select("region").unique().sort("region").collect(stages=True), table.select("region").unique().sort("region"))
     # What is levelled is one stage.
-    assert "stage 1 of 1" in encrypted.select("sku").explain(stages=True)
+    assert "stage" not in encrypted.select("sku").explain(stages=True)
     with pytest.raises(errors.ArgumentError, match="3 entries for 1 columns"):
         query.sort("sku", descending=[True] * 3)
 

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
-use cipherfn_client_http::{KeyRing, ServiceError, UploadedRows};
+use cipherfn_client_http::{KeyRing, RowsName, ServiceError, UploadedRows};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -83,7 +83,10 @@ impl Run {
             .await?;
         let secret = Arc::new(self.ring.secret_key(set)?);
         // Nobody goes on with what another run has begun, so the table needs no name.
-        let unnamed = Hash::of(&[]);
+        let unnamed = RowsName {
+            table: Hash::of(&[]),
+            start: None,
+        };
         let rows = given.encryption(&secret)?;
         let uploaded = service.upload_rows(&self.program, rows, unnamed, |_| ());
         let uploaded = uploaded.await?;
