@@ -54,9 +54,10 @@ impl Publish {
         })?;
         let mut value = serde_json::to_value(&model)?;
         value["developer"] = serde_json::to_value(developer.public())?;
+        let kind = version.kind.to_string();
         terminal.summary(&value, || {
             terminal::facts([
-                ("model", self.name.to_string()),
+                (kind.as_str(), self.name.to_string()),
                 ("version", version.hash.short()),
                 ("live versions", model.versions.len().to_string()),
                 ("signed by", developer.public().to_string()),
