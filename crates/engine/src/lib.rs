@@ -8,7 +8,7 @@
 //! query row -- expand --> selectors, vectors -- evaluate --> GLWEs -- compress --> reply row
 //! ```
 //!
-//! A [`Circuit`] is what the compiler made of a model: a graph of GLWE
+//! A [`Circuit`](cipherfn_circuit::Circuit) is what the compiler made of a model: a graph of GLWE
 //! values over encrypted inputs. What its nodes mean is said once, by the trait [`Evaluator`].
 //! [`PreparedCircuit`] interprets a circuit in terms of steps, joins what can be joined, and fixes
 //! an order of evaluation; [`ClearCircuit`] runs the same circuits without encryption. Noise only adds,
