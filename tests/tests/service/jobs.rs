@@ -3,6 +3,7 @@
 mod bulk;
 mod campaign;
 mod checkpoints;
+mod joint;
 mod parts;
 mod refusals;
 mod training;

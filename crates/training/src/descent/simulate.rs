@@ -1,6 +1,6 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{DescentStart, DescentStep, RANGE, Training};
+use super::{DescentStart, DescentStep, ENDS, RANGE, STEPS, Training, mean_square};
 use crate::error::TrainingError;
 
 /// Standard deviations, as fractions of the torus.
@@ -50,13 +50,33 @@ pub fn simulate_from(
     noise: &StepNoise,
     start: &DescentStart,
 ) -> Result<Simulation, TrainingError> {
-    let steps = training.schedule_after(start.before, rows.len())?;
+    simulate_of(training, &[rows], noise, start)
+}
+
+/// The same on the rows of several owners, each in its order ([`Training::schedule_of`]).
+///
+/// # Errors
+/// As [`simulate_from`].
+pub fn simulate_of(
+    training: &Training,
+    owners: &[&[(Vec<i32>, usize)]],
+    noise: &StepNoise,
+    start: &DescentStart,
+) -> Result<Simulation, TrainingError> {
+    let counts: Vec<usize> = owners.iter().map(|rows| rows.len()).collect();
+    let steps = training.schedule_of(start.before, &counts)?;
+    let rows = &owners.concat();
+    // Where each owner's rows begin.
+    let begin = |upload: usize| counts.iter().take(upload).sum::<usize>();
     require_above_noise(&steps, noise)?;
     let mut random = Random::new(1);
     // The largest |z| as they are looked up, and as they are.
     let (mut largest, mut reached) = (0.0f64, 0.0f64);
     let mut sets = Vec::new();
-    let deviation = deviation(training, &steps, rows, noise).hypot(start.deviation);
+    let mean = mean_square(training, rows);
+    let deviation = training
+        .deviation(&steps, mean, noise)
+        .hypot(start.deviation);
     for (set, begun) in start.fractions.iter().enumerate() {
         let own: Vec<Vec<i32>> = rows
             .iter()
@@ -76,7 +96,7 @@ pub fn simulate_from(
             // Beyond twice the range residuals have the wrong sign, and what comes of them says nothing
             // of z.
             let sound = held <= 2.0 * RANGE;
-            let first = step.batch * training.batch();
+            let first = begin(step.upload) + step.batch * training.batch();
             let batch = &own[first..first + step.rows];
             let mut update: Vec<f64> = weights
                 .iter()
@@ -151,25 +171,24 @@ fn require_above_noise(steps: &[DescentStep], noise: &StepNoise) -> Result<(), T
     Ok(())
 }
 
-/// Standard deviation of a weight from noise alone, as a fraction of the torus: the mean over features.
-fn deviation(
-    training: &Training,
-    steps: &[DescentStep],
-    rows: &[(Vec<i32>, usize)],
-    noise: &StepNoise,
-) -> f64 {
-    let squares: f64 = rows
-        .iter()
-        .flat_map(|(row, _)| row)
-        .map(|x| f64::from(x * x))
-        .sum();
-    let mean = squares / (rows.len() * training.features()) as f64;
-    let variance = |step: &DescentStep| {
-        let slope = training.slope() * step.unit * step.shrunk;
-        let residual = noise.of_residual.powi(2) + (slope * noise.of_z).powi(2);
-        step.rows as f64 * mean * residual + noise.of_update.powi(2)
-    };
-    steps.iter().map(variance).sum::<f64>().sqrt()
+impl Training {
+    /// Standard deviation that noise gives a weight in these steps, as a fraction of the torus, where the
+    /// squares of features are `mean_square` on average: the mean over features.
+    pub fn deviation(&self, steps: &[DescentStep], mean_square: f64, noise: &StepNoise) -> f64 {
+        let variance = |step: &DescentStep| {
+            let slope = self.slope() * step.unit * step.shrunk;
+            let residual = noise.of_residual.powi(2) + (slope * noise.of_z).powi(2);
+            step.rows as f64 * mean_square * residual + noise.of_update.powi(2)
+        };
+        steps.iter().map(variance).sum::<f64>().sqrt()
+    }
+
+    /// The largest mean of the squares of features that rows can have: all at their ranges' ends.
+    pub fn largest_mean_square(&self) -> f64 {
+        let steps = f64::from(STEPS);
+        let features = self.numbers().len() as f64;
+        steps * steps * (ENDS * ENDS * features + 1.0) / (features + 1.0)
+    }
 }
 
 fn dot(row: &[i32], weights: &[f64]) -> f64 {
