@@ -160,10 +160,13 @@ impl Service {
             });
         }
         let folder = UploadFolder::from(training.training);
-        let rows = training.owners.iter().map(|owner| owner.rows as usize);
+        let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let rows = training.owners.iter().map(|owner| count(owner.rows));
         let mut owners: Vec<usize> = own.iter().map(RowsEncryption::rows).collect();
         owners.extend(rows);
-        let bytes = others.iter().map(|file| file.bytes).sum();
+        // What a service says may be anything.
+        let bytes = others.iter().map(|file| file.bytes);
+        let bytes = bytes.fold(0, u64::saturating_add);
         let mut chunks = match own {
             Some(own) => {
                 let place = (Some(folder), bytes);
@@ -181,7 +184,7 @@ impl Service {
         Ok(UploadedRows {
             format: FORMAT,
             service: self.url().to_owned(),
-            rows: owners.iter().sum(),
+            rows: owners.iter().copied().fold(0, usize::saturating_add),
             owners,
             rows_hash: files_hash(chunks.iter().map(|chunk| chunk.sha256)),
             declaration: JobDeclaration {
@@ -207,7 +210,7 @@ impl Service {
         progress: &mut impl FnMut(RowsUpload),
     ) -> Result<SentRows, ServiceError> {
         // Told before hours of uploading, not after.
-        let (bytes, limit) = (rows.file_bytes() + beside, MAX_TRAINING);
+        let (bytes, limit) = (rows.file_bytes().saturating_add(beside), MAX_TRAINING);
         if bytes > limit {
             return Err(ServiceError::TrainingTooLarge { bytes, limit });
         }

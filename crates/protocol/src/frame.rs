@@ -14,10 +14,10 @@
 //! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
 
 use crate::hash::ParameterSetHash;
-use crate::hex::as_hexadecimal;
-use crate::versions;
 pub use crate::header::{Header, header};
 use crate::header::{read_header, whole_header};
+use crate::hex::as_hexadecimal;
+use crate::versions;
 use std::io::{self, Read};
 use zeroize::Zeroizing;
 

@@ -136,7 +136,7 @@ impl Train {
         let rows = joined.uploaded.rows;
         let (count, seconds) = (steps.len(), joined.seconds);
         let chunks = joined.uploaded.declaration.chunks.iter();
-        let bytes: u64 = chunks.map(|chunk| chunk.bytes).sum();
+        let bytes = chunks.map(|chunk| chunk.bytes).fold(0, u64::saturating_add);
         let deviation = training.weight_deviation(&steps, deviation);
         let mut value = serde_json::json!({
             "owners": owners,

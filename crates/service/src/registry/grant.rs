@@ -107,7 +107,7 @@ impl HeldGrant {
         bytes.fold(0, u64::saturating_add)
     }
 
-    fn piece(&self, file: ChunkFile) -> Option<&GrantedPiece> {
+    pub(super) fn piece(&self, file: ChunkFile) -> Option<&GrantedPiece> {
         self.pieces.iter().find(|piece| piece.file == file)
     }
 }
