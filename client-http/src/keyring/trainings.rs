@@ -4,10 +4,12 @@
 use super::directory::{Directory, Refused};
 use super::{KeyRing, unreadable};
 use crate::error::KeyRingError;
+use cipherfn_client::training::{DescentError, decrypt_weights};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_training::descent::KeptWeights;
+use cipherfn_scheme::SecretKey;
+use cipherfn_training::descent::{DescentStart, KeptWeights, Training};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
@@ -54,6 +56,26 @@ impl KeptTraining {
             rows_hash,
             weights,
         }
+    }
+
+    /// What training goes on from: the weights of its result, the state after the last step, and the steps that
+    /// have led to them. `training` is its program.
+    ///
+    /// # Errors
+    /// A result of something else, or of another step.
+    pub fn start(
+        &self,
+        key: &SecretKey,
+        training: &Training,
+        result: &[u8],
+    ) -> Result<DescentStart, DescentError> {
+        let named = (self.rows, self.rows_hash);
+        let fractions = decrypt_weights(key, training, named, result)?;
+        let own = training.schedule(self.rows)?.len() as u64;
+        let before = self.weights.steps.saturating_sub(own);
+        let steps = training.schedule_after(before, self.rows)?;
+        let deviation = self.weights.deviation / training.weight_deviation(&steps, 1.0);
+        Ok(DescentStart::after((before, &steps), &fractions, deviation))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::commands::predict::known;
 use crate::files::Output;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
-use cipherfn_client::training::{decrypt_weights, trained_weights};
+use cipherfn_client::training::trained_weights;
 use cipherfn_client_http::{KeptTraining, KeyRing, Service};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -101,11 +101,5 @@ pub(super) async fn start(
     }
     let secret = ring.secret_key(ParameterSet::by_name(SET)?)?;
     let result = service.kept_weights(job).await?;
-    let named = (kept.rows, kept.rows_hash);
-    let fractions = decrypt_weights(&secret, training, named, &result)?;
-    let own = training.schedule(kept.rows)?.len() as u64;
-    let before = kept.weights.steps.saturating_sub(own);
-    let steps = training.schedule_after(before, kept.rows)?;
-    let deviation = kept.weights.deviation / training.weight_deviation(&steps, 1.0);
-    Ok(DescentStart::after((before, &steps), &fractions, deviation))
+    Ok(kept.start(&secret, training, &result)?)
 }
