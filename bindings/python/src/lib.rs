@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use super::table::Table;
     #[pymodule_export]
-    use super::training::{Descent, Fitted, Statistics, public_key};
+    use super::training::{Descent, Fitted, Kept, Statistics, cancel_training, public_key};
     #[pymodule_export]
     use super::wait::Stop;
 }
