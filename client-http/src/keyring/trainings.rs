@@ -7,6 +7,7 @@ use crate::error::KeyRingError;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_training::descent::KeptWeights;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -32,6 +33,10 @@ pub struct KeptTraining {
     pub rows: usize,
     /// What names their encryption, and that of the start.
     pub rows_hash: Hash,
+    /// The secret key that they are encrypted under.
+    pub key: KeyId,
+    /// What the training's result was when it was kept: a service that gives another one later is caught.
+    pub result: Hash,
     /// Its weights.
     pub weights: KeptWeights,
 }
@@ -42,6 +47,7 @@ impl KeptTraining {
         (service, job): (&str, JobId),
         (name, program): (&ModelName, &[u8]),
         (rows, rows_hash): (usize, Hash),
+        (key, result): (KeyId, Hash),
         weights: KeptWeights,
     ) -> Self {
         Self {
@@ -52,6 +58,8 @@ impl KeptTraining {
             program: String::from_utf8_lossy(program).into_owned(),
             rows,
             rows_hash,
+            key,
+            result,
             weights,
         }
     }

@@ -329,6 +329,7 @@ async fn kept_weights_answer_their_tenant_alone_and_are_trained_on() {
             (alice.service.url(), job),
             program,
             (20, hash),
+            (alice.secret.id(), Hash::of(&result)),
             weights,
         ))
     };

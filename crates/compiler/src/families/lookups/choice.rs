@@ -305,6 +305,7 @@ impl<'a> LayerProblem<'a> {
             sums: &sums,
             phases: &phases,
             noisy: &|row, noise| with_noise(&phases[row], budget.deviation, noise),
+            products: sums.scales.len(),
             budget,
             wrapped: places.iter().map(wraps).sum(),
         })?;
