@@ -20,9 +20,10 @@ struct Found {
     /// Rows with the library's label, or largest score.
     labels: usize,
     seconds: f64,
-    /// Standard deviation of the replies' coefficients from the circuit's in the clear, as a fraction
-    /// of the torus.
+    /// Standard deviation of the replies' coefficients from the circuit's in the clear, and the largest
+    /// difference, as fractions of the torus. A number that went around its table would be off by a part of it.
     noise: f64,
+    largest: f64,
     /// The report's, of its noisiest coefficient.
     predicted: f64,
 }
@@ -94,11 +95,12 @@ impl Both {
         Ok(answers.collect())
     }
 
-    /// Standard deviation of a reply's coefficients from what the circuit gives in the clear.
-    fn noise(&self, rows: &[InputRow], reply: &[u8]) -> Result<f64> {
+    /// Standard deviation of a reply's coefficients from what the circuit gives in the clear, and the largest
+    /// difference.
+    fn noise(&self, rows: &[InputRow], reply: &[u8]) -> Result<(f64, f64)> {
         let clear = Clear::new(&self.client, &self.secret, &self.bundle)?;
         let mut rows = rows.iter();
-        let (mut sum, mut count) = (0.0, 0);
+        let (mut sum, mut count, mut largest) = (0.0, 0, 0.0_f64);
         for chunk in Chunks::<_, ReplyChunk>::new(reply) {
             for phases in clear.decrypt(&chunk?.1)? {
                 let exact = clear.results(rows.next().ok_or("a row for each answer")?)?;
@@ -107,10 +109,11 @@ impl Both {
                     let error = phase.wrapping_sub(exact as i64) as f64 / 64_f64.exp2();
                     sum += error * error;
                     count += 1;
+                    largest = largest.max(error.abs());
                 }
             }
         }
-        Ok((sum / f64::from(count)).sqrt())
+        Ok(((sum / f64::from(count)).sqrt(), largest))
     }
 }
 
@@ -130,12 +133,14 @@ fn found(name: &str, rows: usize) -> Result<Found> {
         .map(|line| line.split(',').collect::<Vec<_>>());
     let header = lines.next().ok_or("a header")?;
     let label = header.iter().position(|name| *name == "label");
+    let (noise, largest) = both.noise(&rows, &reply)?;
     let mut found = Found {
         rows: answers.len(),
         remarked: 0,
         labels: 0,
         seconds,
-        noise: both.noise(&rows, &reply)?,
+        noise,
+        largest,
         predicted: both.predicted,
     };
     for (answer, wanted) in answers.iter().zip(lines) {
@@ -242,10 +247,11 @@ fn encrypted_networks_on_all_rows() -> Result<()> {
         let each = found.seconds / found.rows as f64;
         println!(
             "{name}: {} of {} labels, {} rows with a feature outside its range, {each:.3} s a row, \
-             noise 2^{:.2}, predicted 2^{:.2}",
+             off by 2^{:.2} at most, noise 2^{:.2}, predicted 2^{:.2}",
             found.labels,
             found.rows,
             found.remarked,
+            found.largest.log2(),
             found.noise.log2(),
             found.predicted.log2()
         );
