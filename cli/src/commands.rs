@@ -12,6 +12,7 @@ mod evaluate;
 mod frame;
 mod function;
 mod inspect;
+mod joint;
 mod keygen;
 mod keys;
 mod load;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Statistics(statistics::Statistics),
     CompileTraining(compile_training::CompileTraining),
     Train(train::Train),
+    Joint(joint::Joint),
     Trainings(trainings::Trainings),
     Publish(publish::Publish),
     Models(models::Models),
@@ -72,6 +74,7 @@ impl Command {
             Self::Statistics(command) => command.run(terminal),
             Self::CompileTraining(command) => command.run(terminal),
             Self::Train(command) => command.run(terminal),
+            Self::Joint(command) => command.run(terminal),
             Self::Trainings(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),

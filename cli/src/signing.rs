@@ -1,10 +1,10 @@
 //! The model developer's signing key, and what it signs.
 
 use crate::terminal;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::grant::{Grant, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, GrantId, SignedGrant};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
 use cipherfn_service::registry::Model;
@@ -80,6 +80,14 @@ impl SigningArguments {
         };
         Ok(directory.join("cipherfn").join("signing.key"))
     }
+}
+
+/// A name for a grant that was never used.
+pub(crate) fn grant_id() -> Result<GrantId> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|error| anyhow!("the operating system gives no randomness: {error}"))?;
+    Ok(GrantId::from_bytes(id))
 }
 
 impl Developer {

@@ -18,6 +18,6 @@ pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
     FetchedProgram, FetchedTable, ManifestError, ParseTokenError, Registered, Retry, RetryListener,
     Retrying, RowsName, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token,
-    Uploaded, UploadedRows,
+    Uploaded, UploadedRows, public_key_hash,
 };
 pub use unfinished::{Readers, unfinished_file};

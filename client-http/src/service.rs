@@ -24,6 +24,7 @@ mod endpoint;
 mod error;
 mod expect;
 mod frames;
+mod joint;
 mod manifest;
 mod options;
 mod pace;
@@ -42,6 +43,7 @@ mod upload;
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
 pub use expect::BulkExpectation;
+pub use joint::public_key_hash;
 pub use manifest::ManifestError;
 pub use options::{
     Authentication, ParseTokenError, Retry, RetryListener, Retrying, ServiceOptions, Timeouts,

@@ -5,6 +5,9 @@ mod forms;
 pub mod leaves;
 mod statistics;
 
-pub use descent::{DescentError, DescentRow, RowsEncryption, decrypt_weights, trained_weights};
+pub use descent::{
+    DescentError, DescentRow, RowsEncryption, RowsKey, TrainedRows, decrypt_weights,
+    trained_weights,
+};
 pub use forms::{AskedForms, KeptModel};
 pub use statistics::{StatisticsError, contribute, error, open};

@@ -1,6 +1,7 @@
 //! `cipherfn train`.
 
 mod elsewhere;
+mod joint;
 mod kept;
 mod leaves;
 mod rows;
@@ -18,6 +19,7 @@ use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_protocol::api::job::JobId;
+use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
@@ -27,7 +29,7 @@ use cipherfn_training::descent::{
     simulate_from,
 };
 use cipherfn_training::leaves::LeafTraining;
-pub(super) use rows::read_rows;
+pub(super) use rows::{read_owner_rows, read_rows};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +62,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "FILE|NAME")]
     program: InputSource,
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "cancel")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["cancel", "joint"])]
     input: Option<InputSource>,
     /// Column of the classes or numbers, if its name is not the spec's
     #[arg(long, value_name = "COLUMN")]
@@ -101,6 +103,16 @@ pub(crate) struct Train {
         help_heading = "Service"
     )]
     go_on: Option<JobId>,
+    /// Train on the rows that owners have added to this training (cipherfn joint), by its id, and on those of
+    /// --input if it is given
+    #[arg(
+        long,
+        value_name = "TRAINING",
+        requires = "service",
+        conflicts_with_all = ["start", "go_on", "keep_encrypted"],
+        help_heading = "Service"
+    )]
+    joint: Option<TrainingId>,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
     #[command(flatten, next_help_heading = "Service")]
@@ -150,9 +162,10 @@ impl Train {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let terminal = terminal.beside_data(self.output.is_stdout());
-        match &self.service {
-            Some(url) => self.elsewhere(url, terminal),
-            None => self.here(terminal),
+        match (&self.service, self.joint) {
+            (Some(url), Some(id)) if !self.cancel => self.jointly(url, id, terminal),
+            (Some(url), _) => self.elsewhere(url, terminal),
+            (None, _) => self.here(terminal),
         }
     }
 
@@ -326,7 +339,7 @@ impl Train {
 }
 
 /// Columns with values outside of their ranges.
-fn clipped(rows: &TrainingRows) -> impl Iterator<Item = (&'static str, String)> {
+pub(super) fn clipped(rows: &TrainingRows) -> impl Iterator<Item = (&'static str, String)> {
     rows.clipped.iter().map(|(column, count)| {
         let values = format!("{count} values of column {column:?} lie outside of its range");
         ("clipped", values)

@@ -131,6 +131,7 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
     assert!(trained["accuracy"].as_f64().unwrap() > 0.75, "{trained}");
 
     kept_and_trained_on(&sandbox, url);
+    by_owners(&sandbox, url);
 
     let mut without = train.to_vec();
     without.drain(7..9);
@@ -218,6 +219,101 @@ fn kept_and_trained_on(sandbox: &Sandbox, url: &str) {
     let arguments = [&predict[..], &["--force"], &service].concat();
     let error = failure_json(&sandbox.run(&arguments));
     assert!(error.contains("knows no training"), "{error}");
+}
+
+/// Two owners add their rows by grants, under the public key; the key holder has a model of both.
+fn by_owners(sandbox: &Sandbox, url: &str) {
+    let service = ["--service", url, "--json"];
+    let with = |command: &[&str]| {
+        let arguments = [command, &service].concat();
+        json(&success(&sandbox.run(&arguments)))
+    };
+    let text = rows();
+    let lines: Vec<&str> = text.lines().collect();
+    let table = |rows: &[&str]| [&lines[..1], rows].concat().join("\n") + "\n";
+    let (north, south) = lines[1..].split_at(12);
+    sandbox.write("north.csv", &table(north));
+    sandbox.write("south.csv", &table(south));
+    let declare = ["joint", "declare", "--program", "risk", "--keys", "keys"];
+    let declared = with(&[&declare[..], &["-o", "public.cfu"]].concat());
+    let training = declared["training"].as_str().unwrap();
+    for owner in ["north", "south"] {
+        let (file, input) = (format!("{owner}.grant"), format!("{owner}.csv"));
+        let grant = [
+            "joint",
+            "grant",
+            training,
+            "--key",
+            "public.cfu",
+            "--rows",
+            "12",
+        ];
+        let granted = with(&[&grant[..], &["-o", &file]].concat());
+        assert_eq!(granted["rows"], 12);
+        let add = ["joint", "add", "--grant", &file, "--key", "public.cfu"];
+        let added = with(&[&add[..], &["--input", &input]].concat());
+        assert_eq!(
+            (&added["rows"], &added["most_rows"]),
+            (&12.into(), &12.into())
+        );
+        // All that it is for.
+        let again = [&add[..], &["--input", &input], &service].concat();
+        let again = failure_json(&sandbox.run(&again));
+        assert!(
+            again.contains("grant-used-up") || again.contains("allows"),
+            "{again}"
+        );
+    }
+    let shown = with(&["joint", "show", training]);
+    assert_eq!(shown["rows"], 24);
+    assert_eq!(shown["owners"].as_array().unwrap().len(), 2);
+    // Another public key than the grant names is refused before anything is encrypted.
+    success(&sandbox.run(&["statistics", "key", "--keys", "keys", "-o", "other.cfu"]));
+    let add = [
+        "joint",
+        "add",
+        "--grant",
+        "north.grant",
+        "--key",
+        "other.cfu",
+    ];
+    let other = [&add[..], &["--input", "north.csv"], &service].concat();
+    let other = failure_json(&sandbox.run(&other));
+    assert!(
+        other.contains("is not the public key that north.grant names"),
+        "{other}"
+    );
+
+    let train = [
+        "train",
+        "--program",
+        "risk",
+        "--keys",
+        "keys",
+        "--joint",
+        training,
+    ];
+    let trained = with(&[&train[..], &["-o", "joint.onnx"]].concat());
+    assert_eq!(
+        (&trained["owners"], &trained["rows"]),
+        (&2.into(), &24.into())
+    );
+    assert!(sandbox.path("joint.onnx").exists());
+    let error = [&["joint", "show", training], &service[..]].concat();
+    let error = failure_json(&sandbox.run(&error));
+    assert!(error.contains("you have no training"), "{error}");
+    // As good as the rows in one table: tried on them.
+    let start = [
+        "train",
+        "--program",
+        "risk",
+        "--input",
+        "rows.csv",
+        "--keys",
+        "keys",
+    ];
+    let tried = with(&[&start[..], &["--start", "joint.onnx", "-o", "tried.onnx"]].concat());
+    assert!(tried["start_accuracy"].as_f64().unwrap() > 0.75, "{tried}");
 }
 
 fn failure_json(output: &std::process::Output) -> String {

@@ -4,11 +4,13 @@
 use super::directory::{Directory, Refused};
 use super::{KeyRing, unreadable};
 use crate::error::KeyRingError;
+use cipherfn_client::training::{DescentError, decrypt_weights};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_training::descent::KeptWeights;
+use cipherfn_scheme::SecretKey;
+use cipherfn_training::descent::{DescentStart, KeptWeights, Training};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
@@ -62,6 +64,35 @@ impl KeptTraining {
             result,
             weights,
         }
+    }
+
+    /// What training goes on from: the weights of its result, the state after the last step, and the steps that
+    /// have led to them. `training` is its program.
+    ///
+    /// Weights that the service chose could make the training fail or not as new rows are, which it would see. So
+    /// they must be those that were kept, and within their reach, before any row is looked at.
+    ///
+    /// # Errors
+    /// A result of something else, or of another step; another one than was kept, or beyond what it can have led to.
+    pub fn start(
+        &self,
+        key: &SecretKey,
+        training: &Training,
+        result: &[u8],
+    ) -> Result<DescentStart, DescentError> {
+        if Hash::of(result) != self.result {
+            return Err(DescentError::OtherWeights);
+        }
+        let named = (self.rows, self.rows_hash);
+        let fractions = decrypt_weights(key, training, named, result)?;
+        if !self.weights.holds(&fractions) {
+            return Err(DescentError::FarWeights);
+        }
+        let own = training.schedule(self.rows)?.len() as u64;
+        let before = self.weights.steps.saturating_sub(own);
+        let steps = training.schedule_after(before, self.rows)?;
+        let deviation = self.weights.deviation / training.weight_deviation(&steps, 1.0);
+        Ok(DescentStart::after((before, &steps), &fractions, deviation))
     }
 }
 

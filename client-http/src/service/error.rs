@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::training::DescentError;
 use cipherfn_client::{ClientError, Remedy};
 use cipherfn_protocol::api::job::JobId;
+use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
@@ -344,6 +345,50 @@ pub enum ServiceError {
     NoTrainings {
         /// The service.
         url: String,
+    },
+    /// A training to which nobody has added rows.
+    #[error(
+        "no owner has added rows to training {training}; let some do so (cipherfn joint grant), or train without --joint"
+    )]
+    NoOwners {
+        /// The training.
+        training: TrainingId,
+    },
+    /// More chunks than a job takes.
+    #[error("the rows of all owners have {found} chunks, and a job takes {limit}; leave some out")]
+    TooManyChunks {
+        /// Chunks.
+        found: usize,
+        /// Most.
+        limit: usize,
+    },
+    /// A grant of something else.
+    #[error("the grant is for {found}, not for {expected}; ask for one of that")]
+    OtherGrant {
+        /// What it is for.
+        found: &'static str,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// Rows that a grant is not for.
+    #[error(
+        "the rows are for another {what} than the grant's; encrypt them with the program and the public key that came with it"
+    )]
+    RowsForOther {
+        /// What differs.
+        what: &'static str,
+    },
+    /// More than a grant allows.
+    #[error(
+        "the rows have {found} {what}, and the grant allows {most}; ask the key holder for another one"
+    )]
+    BeyondGrant {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much of it.
+        found: u64,
+        /// How much the grant allows.
+        most: u64,
     },
     /// Rows that no service trains on.
     #[error(

@@ -78,7 +78,7 @@ impl Service {
 
     /// Lets others add rows to a frame of the caller's, by a grant that the caller has signed.
     pub async fn offer_grant(&self, grant: &SignedGrant) -> Result<FrameStatus, ServiceError> {
-        let frame = grant.grant.frame.to_string();
+        let frame = frame_of(grant)?.to_string();
         self.ask(Route::OfferGrant.path(ApiVersion::V2, &frame), grant)
             .await
     }
@@ -106,7 +106,7 @@ impl Service {
             grant: grant.clone(),
             pieces: Vec::new(),
         };
-        let (folder, mut bytes) = (UploadFolder::from(grant.grant.frame), 0);
+        let (folder, mut bytes) = (UploadFolder::from(frame_of(grant)?), 0);
         for piece in pieces {
             let Some(piece) = piece else {
                 return Ok(None);
@@ -166,7 +166,7 @@ impl Service {
     }
 
     /// Sends a document and reads the one that comes back.
-    async fn ask<T: serde::de::DeserializeOwned>(
+    pub(super) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         path: String,
         document: &impl serde::Serialize,
@@ -176,7 +176,7 @@ impl Service {
         self.json(&call, &answer)
     }
 
-    async fn document<T: serde::de::DeserializeOwned>(
+    pub(super) async fn document<T: serde::de::DeserializeOwned>(
         &self,
         call: Call,
     ) -> Result<T, ServiceError> {
@@ -193,6 +193,14 @@ impl Service {
         }
         error
     }
+}
+
+/// The frame of a grant.
+fn frame_of(grant: &SignedGrant) -> Result<FrameId, ServiceError> {
+    grant.grant.target.frame().ok_or(ServiceError::OtherGrant {
+        found: "a training",
+        expected: "a frame",
+    })
 }
 
 fn file_of(piece: &[u8]) -> ChunkFile {

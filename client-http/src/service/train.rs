@@ -13,14 +13,16 @@ use super::declare::new_name;
 use super::error::ServiceError;
 use super::{Service, blocking};
 use bytes::Bytes;
-use cipherfn_client::training::{DescentError, RowsEncryption};
+use cipherfn_client::training::{DescentError, RowsEncryption, TrainedRows};
 use cipherfn_protocol::api::job::{
-    ChunkFile, JobDeclaration, JobId, JobKind, MAX_TRAINING, UploadPurpose,
+    ChunkFile, JobDeclaration, JobId, JobKind, MAX_CHUNKS, MAX_TRAINING, UploadFolder,
+    UploadPurpose,
 };
+use cipherfn_protocol::api::trainings::TrainingStatus;
 use cipherfn_protocol::api::{ModelName, Route};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_training::TrainingError;
-use cipherfn_training::descent::rows_hash;
+use cipherfn_training::descent::{files_hash, rows_hash};
 use serde::{Deserialize, Serialize};
 
 /// Format of [`UploadedRows`] as a document.
@@ -37,6 +39,9 @@ pub struct UploadedRows {
     pub declaration: JobDeclaration,
     /// Number of rows.
     pub rows: usize,
+    /// Of each owner, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<usize>,
     /// What names their encryption.
     pub rows_hash: Hash,
     /// Names the table and how it is read, for whoever goes on.
@@ -68,6 +73,18 @@ impl UploadedRows {
         let reason = format!("format {} is that of a later client", taken.format);
         Err(serde::de::Error::custom(reason))
     }
+
+    /// The rows of each owner, and what names them.
+    pub fn trained(&self) -> TrainedRows {
+        TrainedRows {
+            owners: if self.owners.is_empty() {
+                vec![self.rows]
+            } else {
+                self.owners.clone()
+            },
+            name: self.rows_hash,
+        }
+    }
 }
 
 /// How far an upload of rows is.
@@ -79,6 +96,14 @@ pub struct RowsUpload {
     pub chunks: usize,
 }
 
+/// Rows that have arrived.
+struct SentRows {
+    folder: Option<UploadFolder>,
+    chunks: Vec<ChunkFile>,
+    /// What names their ciphertexts.
+    hashes: Vec<Hash>,
+}
+
 impl Service {
     /// Uploads rows for a training by `program`, and what it starts from. `name` is for the caller.
     ///
@@ -86,52 +111,16 @@ impl Service {
     pub async fn upload_rows(
         &self,
         program: &ModelName,
-        mut rows: RowsEncryption,
+        rows: RowsEncryption,
         name: RowsName,
         mut progress: impl FnMut(RowsUpload),
     ) -> Result<UploadedRows, ServiceError> {
-        // Told before hours of uploading, not after.
-        let (bytes, limit) = (rows.file_bytes(), MAX_TRAINING);
-        if bytes > limit {
-            return Err(ServiceError::TrainingTooLarge { bytes, limit });
-        }
         let (training, key) = (rows.training().hash(), rows.key().id());
-        let (count, batch) = (rows.rows(), rows.batch_bytes());
-        let (mut folder, mut chunks, mut hashes) = (None, Vec::new(), Vec::new());
-        let mut sent = RowsUpload {
-            bytes: 0,
-            chunks: 0,
-        };
-        let mut start = rows.start().map(|start| Bytes::from(start.to_vec()));
-        loop {
-            let bytes = if let Some(start) = start.take() {
-                hashes.push(Hash::of(&start));
-                start
-            } else {
-                let (next, rest) = blocking(move || (rows.next(), rows)).await?;
-                rows = rest;
-                let Some(chunk) = next else {
-                    break;
-                };
-                let chunk = chunk.map_err(DescentError::from)?;
-                hashes.extend(chunk.hashes(batch));
-                Bytes::from(chunk.to_file_bytes())
-            };
-            let file = ChunkFile {
-                bytes: bytes.len() as u64,
-                sha256: sha256(&bytes),
-            };
-            let place = (UploadPurpose::Job, folder);
-            let upload = self.upload_file(place, file, bytes, "a chunk of the rows");
-            folder = Some(upload.await.map_err(|error| self.takes(error))?);
-            chunks.push(file);
-            sent.bytes += file.bytes;
-            sent.chunks += 1;
-            progress(sent);
-        }
+        let (count, batch) = (rows.rows(), rows.training().batch());
+        let sent = self.send_rows(rows, (None, 0), &mut progress).await?;
         let none = TrainingError::TooFewRows {
             found: count,
-            batch: rows.training().batch(),
+            batch,
         };
         Ok(UploadedRows {
             format: FORMAT,
@@ -142,15 +131,125 @@ impl Service {
                 model: program.clone(),
                 specs: training,
                 key,
-                upload: folder.ok_or_else(|| DescentError::from(none))?,
-                chunks,
+                upload: sent.folder.ok_or_else(|| DescentError::from(none))?,
+                chunks: sent.chunks,
                 parts: 1,
             },
             rows: count,
-            rows_hash: rows_hash(hashes),
+            owners: Vec::new(),
+            rows_hash: rows_hash(sent.hashes),
             table: name.table,
             start: name.start,
         })
+    }
+
+    /// What a training is on to which owners have added rows: these, behind the caller's own ones, which are
+    /// uploaded beside them. `name` is for the caller.
+    pub async fn upload_beside(
+        &self,
+        training: &TrainingStatus,
+        own: Option<RowsEncryption>,
+        name: RowsName,
+        mut progress: impl FnMut(RowsUpload),
+    ) -> Result<UploadedRows, ServiceError> {
+        let others = training.owners.iter().flat_map(|owner| &owner.chunks);
+        let others: Vec<ChunkFile> = others.copied().collect();
+        if others.is_empty() {
+            return Err(ServiceError::NoOwners {
+                training: training.training,
+            });
+        }
+        let folder = UploadFolder::from(training.training);
+        let count = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+        let rows = training.owners.iter().map(|owner| count(owner.rows));
+        let mut owners: Vec<usize> = own.iter().map(RowsEncryption::rows).collect();
+        owners.extend(rows);
+        // What a service says may be anything.
+        let bytes = others.iter().map(|file| file.bytes);
+        let bytes = bytes.fold(0, u64::saturating_add);
+        let mut chunks = match own {
+            Some(own) => {
+                let place = (Some(folder), bytes);
+                self.send_rows(own, place, &mut progress).await?.chunks
+            }
+            None => Vec::new(),
+        };
+        chunks.extend(others);
+        if chunks.len() > MAX_CHUNKS {
+            return Err(ServiceError::TooManyChunks {
+                found: chunks.len(),
+                limit: MAX_CHUNKS,
+            });
+        }
+        Ok(UploadedRows {
+            format: FORMAT,
+            service: self.url().to_owned(),
+            rows: owners.iter().copied().fold(0, usize::saturating_add),
+            owners,
+            rows_hash: files_hash(chunks.iter().map(|chunk| chunk.sha256)),
+            declaration: JobDeclaration {
+                idempotency_key: new_name()?,
+                kind: JobKind::Train,
+                model: training.program.clone(),
+                specs: training.specs,
+                key: training.key,
+                upload: folder,
+                chunks,
+                parts: 1,
+            },
+            table: name.table,
+            start: name.start,
+        })
+    }
+
+    /// Uploads the caller's rows, and what they start from: to a folder, where `beside` bytes are already.
+    async fn send_rows(
+        &self,
+        mut rows: RowsEncryption,
+        (folder, beside): (Option<UploadFolder>, u64),
+        progress: &mut impl FnMut(RowsUpload),
+    ) -> Result<SentRows, ServiceError> {
+        // Told before hours of uploading, not after.
+        let (bytes, limit) = (rows.file_bytes().saturating_add(beside), MAX_TRAINING);
+        if bytes > limit {
+            return Err(ServiceError::TrainingTooLarge { bytes, limit });
+        }
+        let batch = rows.batch_bytes();
+        let mut sent = SentRows {
+            folder,
+            chunks: Vec::new(),
+            hashes: Vec::new(),
+        };
+        let mut start = rows.start().map(|start| Bytes::from(start.to_vec()));
+        let mut arrived = 0;
+        loop {
+            let bytes = if let Some(start) = start.take() {
+                sent.hashes.push(Hash::of(&start));
+                start
+            } else {
+                let (next, rest) = blocking(move || (rows.next(), rows)).await?;
+                rows = rest;
+                let Some(chunk) = next else {
+                    return Ok(sent);
+                };
+                let chunk = chunk.map_err(DescentError::from)?;
+                sent.hashes.extend(chunk.hashes(batch));
+                Bytes::from(chunk.to_file_bytes())
+            };
+            let file = ChunkFile {
+                bytes: bytes.len() as u64,
+                sha256: sha256(&bytes),
+            };
+            let place = (UploadPurpose::Job, sent.folder);
+            let upload = self.upload_file(place, file, bytes, "a chunk of the rows");
+            sent.folder = Some(upload.await.map_err(|error| self.takes(error))?);
+            sent.chunks.push(file);
+            arrived += file.bytes;
+            progress(RowsUpload {
+                bytes: arrived,
+                chunks: sent.chunks.len(),
+            });
+        }
     }
 
     /// Has the service train on rows that were uploaded, and waits for the result: a state, of which the

@@ -2,11 +2,15 @@
 
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch};
+use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch, encrypt_batch_under};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{
-    DescentStart, DescentState, DescentUpload, MAX_BATCHES, RowsChunk, Training, rows_hash,
+    DescentStart, DescentState, DescentUpload, MAX_BATCHES, RowsChunk, RowsForm, Training,
+    rows_hash,
 };
 use rayon::prelude::*;
 use std::num::NonZeroUsize;
@@ -43,6 +47,21 @@ pub enum DescentError {
         /// That a reply has room for.
         most: usize,
     },
+    /// Weights to start from by somebody who cannot encrypt them.
+    #[error(
+        "weights that a training starts from are encrypted under the secret key; leave them to the key holder"
+    )]
+    StartWithoutKey,
+    /// A service that no longer has the weights that were kept.
+    #[error(
+        "the weights that the service has are others than it had when they were kept; train anew"
+    )]
+    OtherWeights,
+    /// Kept weights that no run of the training can have led to.
+    #[error(
+        "the weights are larger than any that the training can have led to; do not trust this service with them"
+    )]
+    FarWeights,
     /// A reply to something else.
     #[error("the reply is to another {what}; ask again, and have the operator look at the service")]
     OtherForms {
@@ -59,10 +78,90 @@ pub enum DescentError {
     },
 }
 
+/// What rows are encrypted with.
+#[derive(Clone, Debug)]
+pub enum RowsKey {
+    /// By the key holder.
+    Secret(Arc<SecretKey>),
+    /// By an owner of rows, who cannot decrypt.
+    Public(Arc<PublicKey>),
+}
+
+impl From<Arc<SecretKey>> for RowsKey {
+    fn from(key: Arc<SecretKey>) -> Self {
+        Self::Secret(key)
+    }
+}
+
+impl From<Arc<PublicKey>> for RowsKey {
+    fn from(key: Arc<PublicKey>) -> Self {
+        Self::Public(key)
+    }
+}
+
+impl RowsKey {
+    /// Id of the secret key that decrypts.
+    pub fn id(&self) -> KeyId {
+        match self {
+            Self::Secret(key) => key.id(),
+            Self::Public(key) => key.id(),
+        }
+    }
+
+    /// Its parameter set.
+    pub fn parameter_set(&self) -> &'static ParameterSet {
+        match self {
+            Self::Secret(key) => key.parameter_set(),
+            Self::Public(key) => key.parameter_set(),
+        }
+    }
+
+    const fn form(&self) -> RowsForm {
+        match self {
+            Self::Secret(_) => RowsForm::Shared,
+            Self::Public(_) => RowsForm::Public,
+        }
+    }
+
+    const fn batch_bytes(&self, shape: &BatchShape) -> usize {
+        match self {
+            Self::Secret(_) => shape.bytes(),
+            Self::Public(_) => shape.public_bytes(),
+        }
+    }
+
+    fn encrypt(&self, shape: &BatchShape, rows: &[&[i32]]) -> Result<Vec<u8>, SchemeError> {
+        match self {
+            Self::Secret(key) => encrypt_batch(key, shape, rows),
+            Self::Public(key) => encrypt_batch_under(key, shape, rows),
+        }
+    }
+}
+
+/// The rows of each owner of a training, and what names their encryption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedRows {
+    /// How many rows each owner has.
+    pub owners: Vec<usize>,
+    /// Of all ciphertexts ([`rows_hash`]), or of all files where rows are under a public key
+    /// ([`cipherfn_training::descent::files_hash`]).
+    pub name: Hash,
+}
+
+/// Of one owner.
+impl From<(usize, Hash)> for TrainedRows {
+    fn from((rows, name): (usize, Hash)) -> Self {
+        Self {
+            owners: vec![rows],
+            name,
+        }
+    }
+}
+
 /// Rows on their way to a training, in the order of descent.
 #[derive(Debug)]
 pub struct RowsEncryption {
-    key: Arc<SecretKey>,
+    key: RowsKey,
     training: Training,
     rows: Arc<[DescentRow]>,
     /// What the training starts from, as a file.
@@ -81,13 +180,14 @@ impl RowsEncryption {
     /// # Errors
     /// A parameter set without room for a batch; fewer rows than a batch.
     pub fn new(
-        key: Arc<SecretKey>,
+        key: impl Into<RowsKey>,
         training: &Training,
         rows: Arc<[DescentRow]>,
         together: Option<NonZeroUsize>,
     ) -> Result<Self, DescentError> {
+        let key = key.into();
         let shape = BatchShape::new(key.parameter_set(), training.features())?;
-        let most = (MAX_BATCHES / shape.bytes()).max(1);
+        let most = (MAX_BATCHES / key.batch_bytes(&shape)).max(1);
         Ok(Self {
             ciphertexts: training
                 .batches(rows.len())?
@@ -105,17 +205,20 @@ impl RowsEncryption {
     /// With weights that the training starts from, encrypted.
     ///
     /// # Errors
-    /// Another number of weights than of the program's features.
+    /// Another number of weights than of the program's features; a public key.
     pub fn starting_from(mut self, start: &DescentStart) -> Result<Self, DescentError> {
+        let RowsKey::Secret(key) = &self.key else {
+            return Err(DescentError::StartWithoutKey);
+        };
         let mut weights = Vec::new();
         for fractions in &start.fractions {
             let words: Vec<u64> = fractions.iter().map(|fraction| word(*fraction)).collect();
-            weights.extend(Weights::encrypt(&self.key, &self.shape, &words)?.to_bytes());
+            weights.extend(Weights::encrypt(key, &self.shape, &words)?.to_bytes());
         }
         let state = DescentState {
             program: self.training.hash(),
-            key: self.key.id(),
-            parameter_set: self.key.parameter_set().tag(),
+            key: key.id(),
+            parameter_set: key.parameter_set().tag(),
             rows: DescentState::no_rows(),
             steps: start.before,
             weights,
@@ -151,8 +254,8 @@ impl RowsEncryption {
         &self.training
     }
 
-    /// The key that rows are encrypted under.
-    pub fn key(&self) -> &SecretKey {
+    /// The key that rows are encrypted with.
+    pub const fn key(&self) -> &RowsKey {
         &self.key
     }
 
@@ -163,12 +266,17 @@ impl RowsEncryption {
 
     /// Bytes of all ciphertexts.
     pub const fn bytes(&self) -> u64 {
-        (self.ciphertexts * self.training.sets() * self.shape.bytes()) as u64
+        (self.ciphertexts * self.training.sets() * self.batch_bytes()) as u64
+    }
+
+    /// Chunks that they are encrypted in.
+    pub const fn chunks(&self) -> usize {
+        (self.ciphertexts * self.training.sets()).div_ceil(self.together)
     }
 
     /// Bytes of all files.
     pub fn file_bytes(&self) -> u64 {
-        let chunks = (self.ciphertexts * self.training.sets()).div_ceil(self.together);
+        let chunks = self.chunks();
         // What a file has beside its ciphertexts.
         let head = MAX_CHUNK - MAX_BATCHES as u64;
         let start = self.start.as_ref().map_or(0, Vec::len);
@@ -177,7 +285,7 @@ impl RowsEncryption {
 
     /// Bytes of a ciphertext.
     pub const fn batch_bytes(&self) -> usize {
-        self.shape.bytes()
+        self.key.batch_bytes(&self.shape)
     }
 
     /// A ciphertext of the sequence of all sets' ones.
@@ -195,7 +303,7 @@ impl RowsEncryption {
             })
             .collect();
         let folded: Vec<&[i32]> = folded.iter().map(Vec::as_slice).collect();
-        encrypt_batch(&self.key, &self.shape, &folded)
+        self.key.encrypt(&self.shape, &folded)
     }
 }
 
@@ -217,25 +325,25 @@ impl Iterator for RowsEncryption {
             parameter_set: self.key.parameter_set().tag(),
             rows: self.rows.len() as u64,
             first: first as u64,
-            shared: true,
+            form: self.key.form(),
             batches: batches.concat(),
         }))
     }
 }
 
 /// The weights of each set as fractions of the torus, with their errors, from the result of a training on
-/// `count` rows which `rows` names ([`cipherfn_training::descent::rows_hash`]).
+/// these rows.
 ///
 /// # Errors
 /// Bytes that are no state of this program, key and rows, or one before the last step.
 pub fn decrypt_weights(
     key: &SecretKey,
     training: &Training,
-    (count, rows): (usize, Hash),
+    rows: impl Into<TrainedRows>,
     result: &[u8],
 ) -> Result<Vec<Vec<f64>>, DescentError> {
     let shape = BatchShape::new(key.parameter_set(), training.features())?;
-    let weights = trained_weights(key, training, (count, rows), result)?;
+    let weights = trained_weights(key, training, rows, result)?;
     let decrypted = weights.iter().map(|own| {
         let words = own.decrypt(key, &shape)?;
         Ok(words.into_iter().map(fraction).collect())
@@ -250,14 +358,15 @@ pub fn decrypt_weights(
 pub fn trained_weights(
     key: &SecretKey,
     training: &Training,
-    (count, rows): (usize, Hash),
+    rows: impl Into<TrainedRows>,
     result: &[u8],
 ) -> Result<Vec<Weights>, DescentError> {
+    let TrainedRows { owners, name } = rows.into();
     let set = key.parameter_set();
     let shape = BatchShape::new(set, training.features())?;
     let state = DescentState::from_file_bytes(result)?;
-    state.require((training.hash(), rows), (key.id(), set.tag()))?;
-    let steps = training.schedule(count)?.len();
+    state.require((training.hash(), name), (key.id(), set.tag()))?;
+    let steps = training.schedule_of(0, &owners)?.len();
     if state.steps != steps as u64 {
         return Err(DescentError::Untrained {
             found: state.steps,

@@ -30,7 +30,7 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
 use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
 pub use cipherfn_serving::{Part, Progress, Query, Stretch};
-pub use cipherfn_training::descent::DescentUpload;
+pub use cipherfn_training::descent::{DescentUpload, files_hash};
 pub use frames::Asking;
 use lambda_http::Error;
 use std::collections::BTreeSet;

@@ -11,6 +11,7 @@ mod key;
 mod model;
 mod problem;
 mod route;
+pub mod trainings;
 pub mod v2;
 
 pub use key::{KeyDeclarationV1, KeyState, KeyStatusV1, KeyUploadV1, PartUpload, Pieces};

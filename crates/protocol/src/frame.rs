@@ -14,12 +14,14 @@
 //! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
 
 use crate::hash::ParameterSetHash;
+pub use crate::header::{Header, header};
+use crate::header::{read_header, whole_header};
 use crate::hex::as_hexadecimal;
 use crate::versions;
 use std::io::{self, Read};
 use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"cipherfn";
+pub(crate) const MAGIC: &[u8; 8] = b"cipherfn";
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 52;
 /// Bytes of a payload that are allocated before they arrive. Secret keys are shorter: a buffer that
@@ -65,7 +67,7 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_u16(value: u16) -> Option<Self> {
+    pub(crate) fn from_u16(value: u16) -> Option<Self> {
         [
             Self::SecretKey,
             Self::EvaluationKey,
@@ -135,7 +137,7 @@ impl FrameKind {
 
 /// First half of a parameter set's hash, as frames carry it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ParameterSetTag([u8; 16]);
+pub struct ParameterSetTag(pub(crate) [u8; 16]);
 
 as_hexadecimal!(
     ParameterSetTag,
@@ -310,42 +312,12 @@ pub fn read(
     if header.is_empty() {
         return Ok(None);
     }
-    if !MAGIC.starts_with(&header[..header.len().min(MAGIC.len())]) {
-        return Err(FrameError::Foreign { expected: kind });
-    }
-    let Ok(header) = <[u8; HEADER_LEN]>::try_from(header.as_slice()) else {
-        return Err(FrameError::Truncated {
-            kind,
-            missing: (HEADER_LEN - header.len()) as u64,
-        });
-    };
-    let found_kind = u16::from_le_bytes([header[8], header[9]]);
-    if found_kind != kind as u16 {
-        let found = FrameKind::from_u16(found_kind).map_or_else(
-            || format!("a file of unknown kind {found_kind}"),
-            |kind| kind.with_article().into(),
-        );
-        return Err(FrameError::WrongKind {
-            expected: kind,
-            found,
-        });
-    }
-    let version = u16::from_le_bytes([header[10], header[11]]);
-    if !known.contains(&version) {
-        return Err(FrameError::Version {
-            kind,
-            found: version,
-            known,
-        });
-    }
-    let mut tag = [0; 16];
-    tag.copy_from_slice(&header[12..28]);
-    let mut len = [0; 8];
-    len.copy_from_slice(&header[28..36]);
-    let len = u64::from_le_bytes(len);
-    if len > limit {
-        return Err(FrameError::TooLarge { kind, len, limit });
-    }
+    let header = whole_header(&header, kind)?;
+    let Header {
+        version,
+        parameter_set,
+        len,
+    } = read_header(&header, kind, known, limit)?;
     let mut payload = Vec::with_capacity(len.min(AT_ONCE) as usize);
     input
         .by_ref()
@@ -363,7 +335,7 @@ pub fn read(
     }
     Ok(Some(Frame {
         version,
-        parameter_set: ParameterSetTag(tag),
+        parameter_set,
         payload,
     }))
 }

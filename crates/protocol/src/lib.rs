@@ -16,6 +16,7 @@ pub mod api;
 pub mod digits;
 pub mod frame;
 pub mod hash;
+mod header;
 mod hex;
 pub mod json;
 pub mod message;

@@ -180,7 +180,7 @@ impl fmt::Debug for PublicKey {
 pub struct PublicCiphertext {
     set: &'static ParameterSet,
     /// Full masks, and the bodies' coefficients that have words.
-    glwes: Vec<Glwe>,
+    pub(crate) glwes: Vec<Glwe>,
 }
 
 impl PublicCiphertext {

@@ -27,10 +27,12 @@
 
 mod document;
 mod frame;
+mod frame_grants;
 mod frames;
 mod grant;
 mod job;
 mod jobs;
+mod joint;
 mod keys;
 mod live;
 mod model;
@@ -47,12 +49,13 @@ mod unique;
 
 pub use frame::{FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
-pub use grant::{GrantRefusal, GrantedPiece, HeldGrant};
+pub use grant::{GrantRefusal, GrantedPiece, Granting, HeldGrant};
 pub use job::{
     ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
     SharedQuery, UploadedWork, Work,
 };
-pub use jobs::{Input, JobDeclared, Kept, Share};
+pub use jobs::{Input, JobDeclared, JointDeclared, Kept, Share};
+pub use joint::JointTraining;
 pub use keys::{Checked, Declared, MissingPiece, Settled};
 pub use live::{
     live_frame, live_program, live_table, live_version, unknown_frame, unknown_program,

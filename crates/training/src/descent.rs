@@ -18,9 +18,13 @@ mod upload;
 pub use encoder::{RowEncoder, TrainingRows, mean_square};
 pub use kept::{FormNumber, FormPrediction, KeptWeights};
 pub use messages::{Forms, FormsQuery, MAX_FORMS, MAX_QUERY_BATCHES};
-pub use rows::{MAX_BATCHES, RowsChunk, rows_hash};
+pub use rows::{
+    MAX_BATCHES, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, files_hash, rows_hash,
+};
 pub use schedule::DescentStep;
-pub use simulate::{Simulation, StepNoise, accuracy, simulate, simulate_from, synthetic};
+pub use simulate::{
+    Simulation, StepNoise, accuracy, simulate, simulate_from, simulate_of, synthetic,
+};
 pub use start::DescentStart;
 pub use state::DescentState;
 pub use upload::DescentUpload;

@@ -1,4 +1,4 @@
-//! Rows that others add to a tenant's frame, by grants of its owner.
+//! Rows that others add to a tenant's frame, by grants of its owner; those of trainings are in `joint`.
 //!
 //! Whoever presents a grant learns where that grant stands, and nothing of the frame: not how many rows it
 //! has, not its schema, and not whether it is there for those whose grant is none.
@@ -7,13 +7,13 @@ use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted};
 use crate::{Jobs, check};
 use cipherfn_frame::file::FileHead;
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
-use cipherfn_protocol::api::grant::SignedGrant;
+use cipherfn_protocol::api::grant::{GrantTarget, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::Uploads;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_service::registry::{
-    FramePiece, GrantRefusal, GrantedPiece, HeldGrant, StoredFrame, unknown_frame,
+    FramePiece, GrantRefusal, GrantedPiece, Granting, HeldGrant, StoredFrame, unknown_frame,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_signing::verify_grant;
@@ -72,9 +72,17 @@ impl Jobs {
         tenant: &Tenant,
         (request, call): (&Request, &Call),
     ) -> Result<Response<Body>, Failure> {
-        let GrantedPieces { grant, pieces } = http::json_body(request)?;
-        check::chunks(&pieces, MAX_PIECES)?;
-        let (owner, id) = (Tenant::from(grant.grant.owner), grant.grant.frame);
+        let granted: GrantedPieces = http::json_body(request)?;
+        check::chunks(&granted.pieces, MAX_PIECES)?;
+        let id = match &granted.grant.grant.target {
+            GrantTarget::Frame(frame) => *frame,
+            GrantTarget::Training(terms) => {
+                let given = (&granted, terms.training);
+                return self.training_uploads(tenant, given, call).await;
+            }
+        };
+        let GrantedPieces { grant, pieces } = granted;
+        let owner = Tenant::from(grant.grant.owner);
         let reserved = self.registry.change_frame((&owner, id), |frame| {
             frame.reserved(&grant, tenant, &pieces, call.now)
         });
@@ -97,9 +105,17 @@ impl Jobs {
         tenant: &Tenant,
         (request, call): (&Request, &Call),
     ) -> Result<Response<Body>, Failure> {
-        let GrantedPieces { grant, pieces } = http::json_body(request)?;
+        let granted: GrantedPieces = http::json_body(request)?;
+        let id = match &granted.grant.grant.target {
+            GrantTarget::Frame(frame) => *frame,
+            GrantTarget::Training(terms) => {
+                let given = (&granted, terms.training);
+                return self.add_training_rows(tenant, given, call).await;
+            }
+        };
+        let GrantedPieces { grant, pieces } = granted;
         check::chunks(&pieces, MAX_PIECES)?;
-        let (owner, id) = (Tenant::from(grant.grant.owner), grant.grant.frame);
+        let owner = Tenant::from(grant.grant.owner);
         let frame = self.registry.frame(&owner, id).await?;
         let frame = frame.ok_or(Problem::from(GrantRefusal::Unknown))?;
         let held = frame.granted(&grant, tenant, call.now);

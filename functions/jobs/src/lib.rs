@@ -12,6 +12,9 @@
 //! | `GET`, `DELETE /v2/frames/{frame}` | what is public of it; delete it |
 //! | `POST /v2/frames/{frame}/grants`, `/revocations` | lets others add rows to a frame; ends that |
 //! | `POST /v2/grants/uploads`, `/v2/grants/rows` | where others upload rows; adds them |
+//! | `POST /v2/trainings` | a training that several owners add rows to, before its job |
+//! | `GET`, `DELETE /v2/trainings/{training}` | who added rows; end it |
+//! | `POST /v2/trainings/{training}/grants`, `/revocations` | lets owners add rows; ends that |
 //! | `POST /v2/frames/jobs` | a query over frames, whose parts become events for workers |
 
 mod check;
@@ -19,6 +22,7 @@ mod cost;
 mod dispatch;
 mod frames;
 mod grants;
+mod joint;
 mod query;
 mod status;
 
@@ -86,6 +90,25 @@ impl Jobs {
                 self.delete_frame(tenant, frame).await
             }
             Route::DeclareQuery => self.declare_query(tenant, request, call).await,
+            Route::DeclareTraining => self.declare_training(tenant, (request, call)).await,
+            Route::TrainingStatus => {
+                let training = http::id("training", parameter)?;
+                self.training_status(tenant, training, call).await
+            }
+            Route::DeleteTraining => {
+                let training = http::id("training", parameter)?;
+                self.delete_training(tenant, training).await
+            }
+            Route::OfferTrainingGrant => {
+                let training = http::id("training", parameter)?;
+                self.offer_training_grant(tenant, training, (request, call))
+                    .await
+            }
+            Route::RevokeTrainingGrant => {
+                let training = http::id("training", parameter)?;
+                self.revoke_training_grant(tenant, training, (request, call))
+                    .await
+            }
             Route::OfferGrant => {
                 let frame = http::id("frame", parameter)?;
                 self.offer_grant(tenant, frame, (request, call)).await

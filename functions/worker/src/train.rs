@@ -1,7 +1,7 @@
 //! Jobs that train: all chunks are rows of one training, the result its state after the last step.
 
 use crate::work::{End, Work};
-use cipherfn_answering::{Answering, AskedTraining, DescentUpload, Stretch};
+use cipherfn_answering::{Answering, AskedTraining, DescentUpload, Stretch, files_hash};
 use cipherfn_service::Failure;
 use cipherfn_service::registry::UploadedWork;
 use std::time::{Duration, Instant};
@@ -23,7 +23,11 @@ pub(crate) async fn train(
     };
     let bytes = order.chunks.iter().map(|chunk| chunk.bytes).sum();
     answering.check_rows(bytes)?;
-    let mut upload = DescentUpload::default();
+    let files = order.chunks.iter().map(|chunk| chunk.sha256);
+    let mut upload = DescentUpload {
+        name: Some(files_hash(files)),
+        ..DescentUpload::default()
+    };
     for number in 0..order.chunks.len() {
         let file = work.uploaded(number).await?;
         cipherfn_answering::take_rows(&mut upload, (number, &file))?;

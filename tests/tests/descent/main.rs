@@ -3,6 +3,7 @@
 
 mod files;
 mod forms;
+mod owners;
 
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_compiler::write::write_onnx;
@@ -13,7 +14,7 @@ use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise, required_parts};
 use cipherfn_tests::library_models;
 use cipherfn_training::descent::{
-    DescentStart, DescentState, DescentUpload, RowsChunk, StepNoise, Training, accuracy,
+    DescentStart, DescentState, DescentUpload, RowsChunk, RowsForm, StepNoise, Training, accuracy,
     mean_square, rows_hash, simulate, simulate_from, synthetic,
 };
 use std::fmt::Write;
@@ -51,7 +52,7 @@ fn encrypt_apart(
             parameter_set: secret.parameter_set().tag(),
             rows: 0,
             first: number as u64,
-            shared: false,
+            form: RowsForm::Apart,
             batches: encrypt_batch(secret, &shape, &folded).unwrap(),
         }
     };
@@ -155,11 +156,13 @@ fn interruptions_leave_no_trace() {
             });
         }),
         ("another number of rows than chunk 0", &|it| it[1].rows += 1),
-        ("another form than chunk 0", &|it| it[1].shared = true),
+        ("another form than chunk 0", &|it| {
+            it[1].form = RowsForm::Shared;
+        }),
         // In one form for all they would be other rows.
         ("2 ciphertexts where 24 rows take 1", &|it| {
             for chunk in it {
-                chunk.shared = true;
+                chunk.form = RowsForm::Shared;
             }
         }),
         ("lower \"batch\"", &|it| {

@@ -29,7 +29,7 @@ async fn grant(
     let mut grant = Grant {
         id: GrantId::from_bytes([number; 16]),
         owner: owner.frames().await.expect("a list").tenant,
-        frame,
+        target: frame.into(),
         to: None,
         objects: 2,
         bytes: 1 << 20,
@@ -202,7 +202,7 @@ async fn a_grant_allows_what_its_owner_signed_and_nothing_else() {
     let mut longer = own.clone();
     longer.grant.expires += Duration::from_hours(1);
     let mut elsewhere = own.clone();
-    elsewhere.grant.frame = prices.frame;
+    elsewhere.grant.target = prices.frame.into();
     let signed_anew = SIGNS.sign_grant(longer.grant.clone());
     for other in [forged, longer, elsewhere, signed_anew] {
         refused(

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod checkpoints;
+mod joint;
 mod parts;
 mod refusals;
 mod training;

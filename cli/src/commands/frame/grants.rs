@@ -4,9 +4,9 @@ use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, block_on};
-use crate::signing::SigningArguments;
+use crate::signing::{SigningArguments, grant_id};
 use crate::terminal::{self, Terminal, Unit};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::kept::named;
 use cipherfn_protocol::api::frames::MAX_PIECES;
@@ -102,9 +102,7 @@ pub(super) struct Revoke {
 
 impl MakeGrant {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id)
-            .map_err(|error| anyhow!("the operating system gives no randomness: {error}"))?;
+        let id = grant_id()?;
         let developer = self.signing.file(None)?.developer()?;
         developer.introduce();
         let grant = block_on(async {
@@ -113,9 +111,9 @@ impl MakeGrant {
             let frame = named(&list.frames, &self.frame)?.frame;
             let expires = OffsetDateTime::now_utc() + Duration::days(self.days.into());
             let grant = developer.sign_grant(Grant {
-                id: GrantId::from_bytes(id),
+                id,
                 owner: list.tenant,
-                frame,
+                target: frame.into(),
                 to: self.to,
                 objects: self.objects,
                 bytes: u64::from(self.megabytes) * 1_000_000,
@@ -130,7 +128,7 @@ impl MakeGrant {
         let terms = &grant.grant;
         let value = serde_json::json!({
             "grant": terms.id,
-            "frame": terms.frame,
+            "frame": terms.target.frame(),
             "objects": terms.objects,
             "bytes": terms.bytes,
         });
@@ -188,7 +186,10 @@ impl AddRows {
         })?;
         terminal.report(&status, || {
             terminal::facts([
-                ("frame", status.frame.to_string()),
+                (
+                    "frame",
+                    status.frame.map_or_else(String::new, |id| id.to_string()),
+                ),
                 ("rows added by the grant", status.rows.to_string()),
                 (
                     "left of it",

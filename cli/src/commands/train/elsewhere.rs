@@ -140,12 +140,18 @@ impl Train {
             }
             Err(error) => return Err(error.into()),
         };
+        if let Some(id) = self.joint {
+            match service.delete_training(id).await {
+                Err(error) if !is_gone(&error) => return Err(error.into()),
+                _ => {}
+            }
+        }
         unfinished.remove()?;
         let value = serde_json::json!({ "cancelled": true });
         terminal.report(&value, || ended.to_owned())
     }
 
-    fn name(&self) -> Result<ModelName> {
+    pub(super) fn name(&self) -> Result<ModelName> {
         let text = self.program.name();
         match text.parse() {
             Ok(name) => Ok(name),
@@ -156,7 +162,7 @@ impl Train {
     }
 
     /// The secret key; what the service lacks of its evaluation key is made and registered.
-    async fn keys_at(
+    pub(super) async fn keys_at(
         &self,
         service: &Service,
         ring: &KeyRing,
@@ -193,7 +199,7 @@ async fn upload(
 }
 
 /// Waits for the result. What is over for good is forgotten, so that the next run begins anew.
-async fn train(
+pub(super) async fn train(
     service: &Service,
     uploaded: &UploadedRows,
     (unfinished, steps): (&Unfinished, usize),
@@ -208,7 +214,10 @@ async fn train(
         Err(error) => error,
     };
     if matches!(error, ServiceError::TrainingFailed { .. }) {
-        service.cancel_training(uploaded).await?;
+        // With a job go its rows, which are not this caller's alone where owners have added some.
+        if uploaded.owners.is_empty() {
+            service.cancel_training(uploaded).await?;
+        }
         unfinished.remove()?;
     } else if is_gone(&error) {
         unfinished.remove()?;
@@ -236,7 +245,7 @@ fn is_gone(error: &ServiceError) -> bool {
 }
 
 /// Whose program was taken and why, in a line.
-fn whose(fetched: &FetchedProgram) -> String {
+pub(super) fn whose(fetched: &FetchedProgram) -> String {
     let version = fetched.training.hash();
     trust::words(
         version,

@@ -5,10 +5,9 @@ use crate::commands::predict::{key_of, known};
 use crate::files::Output;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
-use cipherfn_client::training::{decrypt_weights, trained_weights};
+use cipherfn_client::training::trained_weights;
 use cipherfn_client_http::{KeptTraining, KeyRing, Service};
 use cipherfn_protocol::api::job::JobId;
-use cipherfn_protocol::hash::Hash;
 use cipherfn_training::descent::{DescentStart, Training};
 use std::io::Write;
 
@@ -100,23 +99,5 @@ pub(super) async fn start(
     }
     let secret = key_of(ring, &kept)?;
     let result = service.kept_weights(job).await?;
-    if Hash::of(&result) != kept.result {
-        bail!(
-            "the weights that the service has of training {job} are others than it had when they were kept"
-        );
-    }
-    let named = (kept.rows, kept.rows_hash);
-    let fractions = decrypt_weights(&secret, training, named, &result)?;
-    // Before any row is looked at: whether the training begins must not tell the service of rows by weights of
-    // its choice.
-    if !kept.weights.holds(&fractions) {
-        bail!(
-            "the weights of training {job} are larger than any that it can have led to; do not trust this service with them"
-        );
-    }
-    let own = training.schedule(kept.rows)?.len() as u64;
-    let before = kept.weights.steps.saturating_sub(own);
-    let steps = training.schedule_after(before, kept.rows)?;
-    let deviation = kept.weights.deviation / training.weight_deviation(&steps, 1.0);
-    Ok(DescentStart::after((before, &steps), &fractions, deviation))
+    Ok(kept.start(&secret, training, &result)?)
 }

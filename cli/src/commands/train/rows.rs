@@ -21,6 +21,28 @@ pub(crate) fn read_rows(
     source: &InputSource,
     terminal: Terminal,
 ) -> Result<TrainingRows> {
+    let rows = encoder(training, target, (format, source), terminal)?;
+    rows.finish().with_context(|| source.name())
+}
+
+/// The rows of one owner of several.
+pub(crate) fn read_owner_rows(
+    training: &Training,
+    target: Option<&str>,
+    format: &TableOptions,
+    source: &InputSource,
+    terminal: Terminal,
+) -> Result<TrainingRows> {
+    let rows = encoder(training, target, (format, source), terminal)?;
+    Ok(rows.finish_part())
+}
+
+fn encoder<'a>(
+    training: &'a Training,
+    target: Option<&str>,
+    (format, source): (&TableOptions, &InputSource),
+    terminal: Terminal,
+) -> Result<RowEncoder<'a>> {
     let columns = Columns {
         numbers: training
             .numbers()
@@ -33,7 +55,7 @@ pub(crate) fn read_rows(
     columns.each_row(format, source, terminal, |numbers, texts| {
         Ok(rows.add(numbers, texts.first().copied().unwrap_or_default())?)
     })?;
-    rows.finish().with_context(|| source.name())
+    Ok(rows)
 }
 
 /// Names the rows, in the clear: for files that do not leave this machine.

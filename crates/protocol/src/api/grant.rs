@@ -1,11 +1,16 @@
-//! Upload grants: the owner of a stored frame lets another tenant add rows to it, and nothing else.
+//! Upload grants: the owner of a stored frame, or the key holder of a training, lets another tenant add rows
+//! to it, and nothing else.
 //!
 //! A grant is a document that its owner signs and gives to whoever is to add rows. What is signed are not
 //! its bytes but [`Grant::message`]. Whoever has the document may use it, unless it names a tenant.
 //! `cipherfn-signing` signs and checks.
 
+use super::ModelName;
 use super::frames::FrameId;
+use super::trainings::TrainingId;
+use crate::hash::{Sha256, SpecsHash};
 use crate::hex::as_hexadecimal;
+use crate::message::KeyId;
 use crate::statement::{PublicKey, Signature};
 use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,8 +18,8 @@ use time::OffsetDateTime;
 
 /// Longest document, in bytes.
 pub const MAX_BYTES: usize = 2048;
-/// What signatures of this format are about, and of nothing else.
-const DOMAIN: &[u8] = b"cipherfn upload grant 1\0";
+/// What signatures of each format are about, and of nothing else.
+const DOMAINS: [&[u8]; 2] = [b"cipherfn upload grant 1\0", b"cipherfn upload grant 2\0"];
 
 /// Names a grant: random.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,15 +47,65 @@ impl TenantId {
     }
 }
 
+/// What rows are added to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantTarget {
+    /// A stored frame.
+    Frame(FrameId),
+    /// A training.
+    Training(TrainingTerms),
+}
+
+/// A training, and what an owner has to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingTerms {
+    /// The training.
+    pub training: TrainingId,
+    /// Its program.
+    pub program: ModelName,
+    /// The version of it.
+    pub specs: SpecsHash,
+    /// The key that decrypts.
+    pub key: KeyId,
+    /// Of the file of its public key.
+    pub public_key: Sha256,
+    /// Most rows that may be added.
+    pub rows: u64,
+}
+
+impl From<FrameId> for GrantTarget {
+    fn from(frame: FrameId) -> Self {
+        Self::Frame(frame)
+    }
+}
+
+impl GrantTarget {
+    /// The frame, if it is one.
+    pub const fn frame(&self) -> Option<FrameId> {
+        match self {
+            Self::Frame(frame) => Some(*frame),
+            Self::Training(_) => None,
+        }
+    }
+
+    /// The training, if it is one.
+    pub const fn training(&self) -> Option<&TrainingTerms> {
+        match self {
+            Self::Frame(_) => None,
+            Self::Training(terms) => Some(terms),
+        }
+    }
+}
+
 /// What somebody else may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Names it.
     pub id: GrantId,
-    /// Whose frame it is.
+    /// Whose frame or training it is.
     pub owner: TenantId,
-    /// The frame to which rows may be added.
-    pub frame: FrameId,
+    /// What rows may be added to.
+    pub target: GrantTarget,
     /// Who may; anybody who has the grant unless it says so.
     pub to: Option<TenantId>,
     /// Most pieces that may be added.
@@ -64,15 +119,27 @@ pub struct Grant {
 impl Grant {
     /// The bytes that are signed: a domain, then each field in one way only.
     pub fn message(&self) -> Vec<u8> {
-        let mut message = DOMAIN.to_vec();
+        let (domain, target) = match &self.target {
+            GrantTarget::Frame(frame) => (DOMAINS[0], frame.to_bytes()),
+            GrantTarget::Training(terms) => (DOMAINS[1], terms.training.to_bytes()),
+        };
+        let mut message = domain.to_vec();
         message.extend(self.id.0);
         message.extend(self.owner.0);
-        message.extend(self.frame.to_bytes());
+        message.extend(target);
         message.push(self.to.is_some().into());
         message.extend(self.to.map_or([0; 16], |to| to.0));
         message.extend(self.objects.to_le_bytes());
         message.extend(self.bytes.to_le_bytes());
         message.extend(self.expires.unix_timestamp().to_le_bytes());
+        if let GrantTarget::Training(terms) = &self.target {
+            message.extend(terms.specs.as_bytes());
+            message.extend(terms.key.as_bytes());
+            message.extend(terms.public_key.as_bytes());
+            message.extend(terms.rows.to_le_bytes());
+            // Last: no other field has a length of its own.
+            message.extend(terms.program.as_str().as_bytes());
+        }
         message
     }
 }
@@ -106,46 +173,112 @@ struct GrantV1 {
     signature: Signature,
 }
 
+/// A grant of a training as a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrantV2 {
+    format: u16,
+    grant: GrantId,
+    owner: TenantId,
+    training: TrainingId,
+    program: ModelName,
+    specs: SpecsHash,
+    encryption_key: KeyId,
+    public_key: Sha256,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<TenantId>,
+    rows: u64,
+    objects: u32,
+    bytes: u64,
+    #[serde(with = "time::serde::rfc3339")]
+    expires: OffsetDateTime,
+    key: PublicKey,
+    signature: Signature,
+}
+
 crate::versions! {
     /// Grants as documents.
     enum GrantVersions, read by serde_json::from_slice, error serde_json::Error {
         /// Rows of a frame.
         V1(GrantV1) = 1,
+        /// Rows of a training.
+        V2(GrantV2) = 2,
     }
 }
 
 impl From<GrantVersions> for SignedGrant {
-    fn from(GrantVersions::V1(document): GrantVersions) -> Self {
-        Self {
-            grant: Grant {
-                id: document.grant,
-                owner: document.owner,
-                frame: document.frame,
-                to: document.to,
-                objects: document.objects,
-                bytes: document.bytes,
-                expires: document.expires,
+    fn from(document: GrantVersions) -> Self {
+        match document {
+            GrantVersions::V1(document) => Self {
+                grant: Grant {
+                    id: document.grant,
+                    owner: document.owner,
+                    target: document.frame.into(),
+                    to: document.to,
+                    objects: document.objects,
+                    bytes: document.bytes,
+                    expires: document.expires,
+                },
+                key: document.key,
+                signature: document.signature,
             },
-            key: document.key,
-            signature: document.signature,
+            GrantVersions::V2(document) => Self {
+                grant: Grant {
+                    id: document.grant,
+                    owner: document.owner,
+                    target: GrantTarget::Training(TrainingTerms {
+                        training: document.training,
+                        program: document.program,
+                        specs: document.specs,
+                        key: document.encryption_key,
+                        public_key: document.public_key,
+                        rows: document.rows,
+                    }),
+                    to: document.to,
+                    objects: document.objects,
+                    bytes: document.bytes,
+                    expires: document.expires,
+                },
+                key: document.key,
+                signature: document.signature,
+            },
         }
     }
 }
 
-impl From<&SignedGrant> for GrantV1 {
+impl From<&SignedGrant> for GrantVersions {
     fn from(signed: &SignedGrant) -> Self {
         let grant = &signed.grant;
-        Self {
-            format: 1,
-            grant: grant.id,
-            owner: grant.owner,
-            frame: grant.frame,
-            to: grant.to,
-            objects: grant.objects,
-            bytes: grant.bytes,
-            expires: grant.expires,
-            key: signed.key,
-            signature: signed.signature,
+        match &grant.target {
+            GrantTarget::Frame(frame) => Self::V1(GrantV1 {
+                format: 1,
+                grant: grant.id,
+                owner: grant.owner,
+                frame: *frame,
+                to: grant.to,
+                objects: grant.objects,
+                bytes: grant.bytes,
+                expires: grant.expires,
+                key: signed.key,
+                signature: signed.signature,
+            }),
+            GrantTarget::Training(terms) => Self::V2(GrantV2 {
+                format: 2,
+                grant: grant.id,
+                owner: grant.owner,
+                training: terms.training,
+                program: terms.program.clone(),
+                specs: terms.specs,
+                encryption_key: terms.key,
+                public_key: terms.public_key,
+                to: grant.to,
+                rows: terms.rows,
+                objects: grant.objects,
+                bytes: grant.bytes,
+                expires: grant.expires,
+                key: signed.key,
+                signature: signed.signature,
+            }),
         }
     }
 }
@@ -193,111 +326,20 @@ impl SignedGrant {
 
 impl Serialize for SignedGrant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        GrantV1::from(self).serialize(serializer)
+        match GrantVersions::from(self) {
+            GrantVersions::V1(document) => document.serialize(serializer),
+            GrantVersions::V2(document) => document.serialize(serializer),
+        }
     }
 }
 
-/// In a document that holds it: of the format that this build writes.
+/// In a document that holds it, which is JSON.
 impl<'de> Deserialize<'de> for SignedGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let document = GrantV1::deserialize(deserializer)?;
-        if document.format != 1 {
-            let found = document.format;
-            return Err(serde::de::Error::custom(GrantError::Format { found }));
-        }
-        Ok(GrantVersions::V1(document).into())
+        let document = serde_json::Value::deserialize(deserializer)?;
+        Self::from_json(document.to_string().as_bytes()).map_err(serde::de::Error::custom)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signed() -> SignedGrant {
-        SignedGrant {
-            grant: Grant {
-                id: GrantId([1; 16]),
-                owner: TenantId([2; 16]),
-                frame: FrameId::from_bytes([3; 16]),
-                to: None,
-                objects: 4,
-                bytes: 5,
-                expires: OffsetDateTime::UNIX_EPOCH,
-            },
-            key: PublicKey::from_bytes([6; 32]),
-            signature: Signature::from_bytes([7; 64]),
-        }
-    }
-
-    /// Exact bytes: grants that were given away must stay readable.
-    #[test]
-    fn documents_have_exactly_these_bytes() {
-        let text = format!(
-            r#"{{"format":1,"grant":"{}","owner":"{}","frame":"{}","objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
-            "01".repeat(16),
-            "02".repeat(16),
-            "03".repeat(16),
-            "06".repeat(32),
-            "07".repeat(64),
-        );
-        assert_eq!(signed().to_json().unwrap(), text);
-        assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed());
-        assert_eq!(
-            serde_json::from_str::<SignedGrant>(&text).unwrap(),
-            signed()
-        );
-        let other = text.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(
-            SignedGrant::from_json(other.as_bytes()),
-            Err(GrantError::Format { found: 2 })
-        ));
-        assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
-        for bad in [
-            &text[1..],
-            "{}",
-            &text.replace("objects", "rows"),
-            &" ".repeat(3000),
-        ] {
-            assert!(SignedGrant::from_json(bad.as_bytes()).is_err(), "{bad}");
-        }
-    }
-
-    /// Nothing of a grant can be changed without changing what is signed.
-    #[test]
-    fn every_field_is_signed() {
-        let grant = signed().grant;
-        let changed = [
-            Grant {
-                id: GrantId([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                owner: TenantId([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                frame: FrameId::from_bytes([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                to: Some(TenantId([0; 16])),
-                ..grant.clone()
-            },
-            Grant {
-                objects: 5,
-                ..grant.clone()
-            },
-            Grant {
-                bytes: 6,
-                ..grant.clone()
-            },
-            Grant {
-                expires: grant.expires + time::Duration::SECOND,
-                ..grant.clone()
-            },
-        ];
-        for other in changed {
-            assert_ne!(other.message(), grant.message(), "{other:?}");
-        }
-    }
-}
+mod tests;

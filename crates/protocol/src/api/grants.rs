@@ -1,12 +1,13 @@
-//! Upload grants: rows that others add to a frame. Documents of version 2.
+//! Upload grants: rows that others add to a frame or to a training. Documents of version 2.
 
 use super::frames::FrameId;
 use super::grant::{GrantId, SignedGrant, TenantId};
 use super::job::ChunkFile;
+use super::trainings::TrainingId;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// Most grants of a frame at a time.
+/// Most grants of a frame or a training at a time.
 pub const MAX_GRANTS: usize = 32;
 
 /// Body of `POST /v2/grants/uploads` and of `POST /v2/grants/rows`.
@@ -15,11 +16,11 @@ pub const MAX_GRANTS: usize = 32;
 pub struct GrantedPieces {
     /// The grant by which they are added.
     pub grant: SignedGrant,
-    /// The pieces, in the order of their rows.
+    /// The pieces of a frame, or all chunks of an owner's rows, in the order of their rows.
     pub pieces: Vec<ChunkFile>,
 }
 
-/// Body of `POST /v2/frames/{frame}/revocations`.
+/// Body of `POST /v2/frames/{frame}/revocations` and of `POST /v2/trainings/{training}/revocations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
@@ -36,8 +37,12 @@ pub struct Revocation {
 pub struct GrantStatus {
     /// Names it.
     pub grant: GrantId,
-    /// The frame to which rows may be added.
-    pub frame: FrameId,
+    /// The frame to which rows may be added, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<FrameId>,
+    /// The training to which rows may be added, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingId>,
     /// Who may; anybody who has the grant if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<TenantId>,
@@ -51,6 +56,9 @@ pub struct GrantStatus {
     pub bytes_used: u64,
     /// Rows that were added by it.
     pub rows: u64,
+    /// Most rows of a training that may be; frames have no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_rows: Option<u64>,
     /// Until when it can be used.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,

@@ -63,6 +63,16 @@ pub enum Route {
     QueryFrames,
     /// Declares a query over frames as a job.
     DeclareQuery,
+    /// Declares a training on rows of several owners.
+    DeclareTraining,
+    /// Who adds rows to a training.
+    TrainingStatus,
+    /// Ends a training that has no job yet.
+    DeleteTraining,
+    /// Lets others add rows to a training.
+    OfferTrainingGrant,
+    /// Ends a grant of a training.
+    RevokeTrainingGrant,
     /// Lets others add rows to a frame.
     OfferGrant,
     /// Ends a grant.
@@ -80,7 +90,7 @@ pub struct Requested<'a> {
     pub version: ApiVersion,
     /// Route.
     pub route: Route,
-    /// A model's or a program's name, or the id of a key, a job or a frame; not parsed.
+    /// A model's or a program's name, or the id of a key, a job, a frame or a training; not parsed.
     pub parameter: &'a str,
 }
 
@@ -108,7 +118,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::Models,
         Self::Specs,
         Self::Programs,
@@ -133,6 +143,11 @@ impl Route {
         Self::ExplainQuery,
         Self::QueryFrames,
         Self::DeclareQuery,
+        Self::DeclareTraining,
+        Self::TrainingStatus,
+        Self::DeleteTraining,
+        Self::OfferTrainingGrant,
+        Self::RevokeTrainingGrant,
         Self::OfferGrant,
         Self::RevokeGrant,
         Self::GrantUploads,
@@ -169,6 +184,11 @@ impl Route {
             | Self::ExplainQuery
             | Self::QueryFrames
             | Self::DeclareQuery
+            | Self::DeclareTraining
+            | Self::TrainingStatus
+            | Self::DeleteTraining
+            | Self::OfferTrainingGrant
+            | Self::RevokeTrainingGrant
             | Self::OfferGrant
             | Self::RevokeGrant
             | Self::GrantUploads
@@ -190,7 +210,8 @@ impl Route {
             | Self::Cost
             | Self::JobStatus
             | Self::Frames
-            | Self::FrameStatus => "GET",
+            | Self::FrameStatus
+            | Self::TrainingStatus => "GET",
             Self::DeclareKey
             | Self::CompleteKey
             | Self::Predict
@@ -201,11 +222,16 @@ impl Route {
             | Self::ExplainQuery
             | Self::QueryFrames
             | Self::DeclareQuery
+            | Self::DeclareTraining
+            | Self::OfferTrainingGrant
+            | Self::RevokeTrainingGrant
             | Self::OfferGrant
             | Self::RevokeGrant
             | Self::GrantUploads
             | Self::AddRows => "POST",
-            Self::DeleteKey | Self::DeleteJob | Self::DeleteFrame => "DELETE",
+            Self::DeleteKey | Self::DeleteJob | Self::DeleteFrame | Self::DeleteTraining => {
+                "DELETE"
+            }
         }
     }
 
@@ -233,6 +259,11 @@ impl Route {
             | Self::FrameStatus
             | Self::DeleteFrame
             | Self::DeclareQuery
+            | Self::DeclareTraining
+            | Self::TrainingStatus
+            | Self::DeleteTraining
+            | Self::OfferTrainingGrant
+            | Self::RevokeTrainingGrant
             | Self::OfferGrant
             | Self::RevokeGrant
             | Self::GrantUploads
@@ -303,6 +334,10 @@ impl Route {
             Self::ExplainQuery => "/frames/explain",
             Self::QueryFrames => "/frames/query",
             Self::DeclareQuery => "/frames/jobs",
+            Self::DeclareTraining => "/trainings",
+            Self::TrainingStatus | Self::DeleteTraining => "/trainings/{training}",
+            Self::OfferTrainingGrant => "/trainings/{training}/grants",
+            Self::RevokeTrainingGrant => "/trainings/{training}/revocations",
             Self::OfferGrant => "/frames/{frame}/grants",
             Self::RevokeGrant => "/frames/{frame}/revocations",
             Self::GrantUploads => "/grants/uploads",
@@ -327,39 +362,4 @@ fn matches<'a>(version: &str, pattern: &str, path: &'a str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{ApiVersion, NoRoute, Requested, Route};
-
-    #[test]
-    fn every_route_is_found_by_its_path_and_no_other() {
-        for (version, route) in Route::everywhere() {
-            let path = route.path(version, "x");
-            assert_eq!(route.pattern(version).contains('{'), path.contains("/x"));
-            let found = Route::find(route.method(), &path).unwrap();
-            assert_eq!((found.version, found.route), (version, route));
-            assert_eq!(found.parameter == "x", path.contains("/x"));
-        }
-        let predict = Requested {
-            version: ApiVersion::V2,
-            route: Route::Predict,
-            parameter: "fraud",
-        };
-        assert_eq!(Route::find("POST", "/v2/models/fraud/predict"), Ok(predict));
-        let other = NoRoute::Method(vec!["GET", "DELETE"]);
-        assert_eq!(Route::find("PUT", "/v1/keys/0"), Err(other));
-        for path in [
-            "",
-            "/",
-            "/v1",
-            "/v3/models",
-            "/v1/models/",
-            "/v1/models/a/b",
-            "/v1/jobs/00",
-            "v1/models",
-        ] {
-            let found = Route::find("GET", path);
-            // An empty name is a name that does not parse.
-            assert_eq!(found.is_ok(), path == "/v1/models/", "{path}");
-        }
-    }
-}
+mod tests;

@@ -10,8 +10,13 @@ use crate::parameters::{Bootstrap, ParameterSet};
 /// Variance of the error of p times a ciphertext, beside the ciphertext's own: that of a CMUX of fresh
 /// rows with a polynomial of `squares`, the sum of the squares of all features, in place of a bit.
 pub fn product_variance(set: &ParameterSet, squares: f64) -> Variance {
-    let size = set.ring.polynomial_size as f64;
     let row = noise::fresh(set) + noise::rounding(set.ring.body_bits);
+    product_variance_of(set, row, squares)
+}
+
+/// The same of rows that have errors of the variance `row`.
+pub(super) fn product_variance_of(set: &ParameterSet, row: Variance, squares: f64) -> Variance {
+    let size = set.ring.polynomial_size as f64;
     2.0 * size * noise::digits(GADGET) * row
         + (1.0 + size / 2.0) * squares * noise::last_digit(GADGET)
         + 2.0 * (1.0 + size / 2.0) * noise::product_error(size, GADGET, 1.0 / 12.0)
@@ -33,11 +38,11 @@ pub fn residual_variance(
 }
 
 /// Variance of the error that a step adds to a weight: that of its feature's residuals, each times the
-/// feature's square, of the product (`squares` as in [`product_variance`]) and of the partial trace.
-/// Isolating leaves errors in a residual's other coefficients, too: at most 0.03 % of the variance, not
-/// counted.
-pub fn update_variance(shape: &BatchShape, residuals: Variance, squares: f64) -> Variance {
-    residuals + product_variance(shape.set, squares) + traced_variance(shape)
+/// feature's square, of the product ([`product_variance`], or that of a batch under a public key) and of the
+/// partial trace. Isolating leaves errors in a residual's other coefficients, too: at most 0.03 % of the
+/// variance, not counted.
+pub fn update_variance(shape: &BatchShape, residuals: Variance, product: Variance) -> Variance {
+    residuals + product + traced_variance(shape)
 }
 
 /// Variance of the error that a step adds to every coefficient of the weights' ciphertext: of the partial

@@ -11,7 +11,7 @@
 use super::document::{self, Stored};
 use super::frame::{FrameIndex, FramePiece};
 use super::store::ATTEMPTS;
-use super::{GrantRefusal, Input, Registry, StoredFrame};
+use super::{GrantRefusal, Granting, Input, Registry, StoredFrame};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Presigned, StorageError};
 use crate::config::FrameRules;
@@ -167,26 +167,7 @@ impl<B: Bucket> Registry<B> {
         (tenant, id): (&Tenant, FrameId),
         change: impl Fn(&StoredFrame) -> Result<StoredFrame, GrantRefusal>,
     ) -> Result<Option<Result<StoredFrame, GrantRefusal>>, StorageError> {
-        let path = record_path(tenant, id);
-        for _ in 0..ATTEMPTS {
-            let stored = document::read::<StoredFrame>(&self.bucket, &path).await?;
-            let Some(known) = stored.value() else {
-                return Ok(stored.sound()?.map(Ok));
-            };
-            let frame = match change(known) {
-                Ok(frame) => frame,
-                Err(refusal) => return Ok(Some(Err(refusal))),
-            };
-            if frame == *known {
-                return Ok(Some(Ok(frame)));
-            }
-            // A frame that was deleted meanwhile does not come back.
-            let written = document::write(&self.bucket, &path, &frame, stored.unchanged()).await?;
-            if written.is_some() {
-                return Ok(Some(Ok(frame)));
-            }
-        }
-        Err(contended(path))
+        self.change_granting(record_path(tenant, id), change).await
     }
 
     /// Deletes files of a frame that are none of its pieces.

@@ -1,4 +1,4 @@
-//! Upload grants of a stored frame: what may become of them.
+//! Upload grants of a stored frame or a training: what may become of them.
 //!
 //! ```text
 //!   offered --(address given out)--> reserved --(looked at)--> added        a piece
@@ -9,18 +9,18 @@
 //! can store is bounded by grants alone. Grants and pieces are in one record, so that a piece is added and
 //! counted at once, or not at all; a piece is there once however often it is sent.
 
-use super::{FramePiece, StoredFrame};
+use super::Registry;
+use super::document::{self, Document};
+use super::store::ATTEMPTS;
 use crate::Tenant;
+use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantTarget, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-
-/// Most rows of a frame, by which pieces are held: what `cipherfn_frame` has room for.
-const MAX_FRAME_ROWS: u64 = 1 << 26;
 
 /// A grant, and the pieces for which addresses were given out by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,8 @@ pub struct HeldGrant {
 pub struct GrantedPiece {
     /// The file.
     pub file: ChunkFile,
-    /// Its rows, once it is one of the frame's pieces.
+    /// Its rows, once it was added; where several chunks have an owner's rows of a training, with the first of
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
 }
@@ -47,7 +48,7 @@ pub struct GrantedPiece {
 /// Why a grant does not allow something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantRefusal {
-    /// There is no such grant or frame, it is not as its owner signed it, or it is another tenant's:
+    /// There is no such grant, frame or training, it is not as its owner signed it, or it is another tenant's:
     /// which of these is nobody's business.
     Unknown,
     /// It ran out.
@@ -56,18 +57,24 @@ pub enum GrantRefusal {
     Malformed(&'static str, &'static str),
     /// The frame has as many grants as it may.
     TooMany,
+    /// The training has as many.
+    TooManyOwners,
     /// More pieces than it allows.
     Objects(u32),
     /// More bytes than it allows.
     Bytes(u64),
+    /// More rows of a training than it allows.
+    GrantRows(u64),
+    /// More chunks or bytes than a training may have.
+    Training(&'static str),
     /// A piece for which no address was given out, by its place.
     NotDeclared(usize),
-    /// A piece that the frame has already, by its place.
+    /// A piece that is there already, by its place.
     Known(usize),
     /// More pieces than a frame may have.
     Pieces,
     /// More rows than a frame may have.
-    Rows,
+    Rows(u64),
 }
 
 impl HeldGrant {
@@ -76,15 +83,23 @@ impl HeldGrant {
         let grant = &self.grant.grant;
         GrantStatus {
             grant: grant.id,
-            frame: grant.frame,
+            frame: grant.target.frame(),
+            training: grant.target.training().map(|terms| terms.training),
             to: grant.to,
             objects: grant.objects,
             objects_used: self.pieces.len() as u32,
             bytes: grant.bytes,
             bytes_used: self.bytes_used(),
-            rows: self.pieces.iter().filter_map(|piece| piece.rows).sum(),
+            rows: self.rows(),
+            most_rows: grant.target.training().map(|terms| terms.rows),
             expires: grant.expires,
         }
+    }
+
+    /// Rows that were added by it.
+    pub fn rows(&self) -> u64 {
+        let rows = self.pieces.iter().filter_map(|piece| piece.rows);
+        rows.fold(0, u64::saturating_add)
     }
 
     fn bytes_used(&self) -> u64 {
@@ -92,22 +107,42 @@ impl HeldGrant {
         bytes.fold(0, u64::saturating_add)
     }
 
-    fn piece(&self, file: ChunkFile) -> Option<&GrantedPiece> {
+    pub(super) fn piece(&self, file: ChunkFile) -> Option<&GrantedPiece> {
         self.pieces.iter().find(|piece| piece.file == file)
     }
 }
 
-impl StoredFrame {
-    /// The frame with a grant that its owner has signed: the signature is checked before. The same again
+/// What others add rows to by grants.
+pub trait Granting: Clone {
+    /// What more than [`MAX_GRANTS`] grants are refused with.
+    const TOO_MANY: GrantRefusal;
+
+    /// Whose it is.
+    fn tenant(&self) -> &Tenant;
+
+    /// When it runs out.
+    fn until(&self) -> OffsetDateTime;
+
+    /// Its grants.
+    fn grants(&self) -> &[HeldGrant];
+
+    /// Its grants, to change.
+    fn grants_mut(&mut self) -> &mut Vec<HeldGrant>;
+
+    /// That a grant is one of this.
+    fn check(&self, target: &GrantTarget) -> Result<(), GrantRefusal>;
+
+    /// Whether a file is one of its rows.
+    fn has(&self, file: ChunkFile) -> bool;
+
+    /// It with a grant that its owner has signed: the signature is checked before. The same again
     /// changes nothing.
-    pub fn offered(&self, grant: &SignedGrant, now: OffsetDateTime) -> Result<Self, GrantRefusal> {
+    fn offered(&self, grant: &SignedGrant, now: OffsetDateTime) -> Result<Self, GrantRefusal> {
         let terms = &grant.grant;
-        if Tenant::from(terms.owner) != self.tenant {
+        if Tenant::from(terms.owner) != *self.tenant() {
             return Err(GrantRefusal::Malformed("owner", "is another tenant"));
         }
-        if terms.frame != self.id {
-            return Err(GrantRefusal::Malformed("frame", "is another frame"));
-        }
+        self.check(&terms.target)?;
         if !(1..=MAX_PIECES as u32).contains(&terms.objects) {
             return Err(GrantRefusal::Malformed("objects", "is not 1 to 100"));
         }
@@ -121,24 +156,23 @@ impl StoredFrame {
             let taken = GrantRefusal::Malformed("grant", "is the id of another grant");
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
         }
-        let mut frame = self.clone();
+        let mut changed = self.clone();
         // Those that ran out make room; of those that added rows it is still to be told which these are.
         let is_used = |held: &HeldGrant| held.pieces.iter().any(|piece| piece.rows.is_some());
-        frame
-            .grants
-            .retain(|held| held.grant.grant.expires > now || is_used(held));
-        if frame.grants.len() >= MAX_GRANTS {
-            return Err(GrantRefusal::TooMany);
+        let grants = changed.grants_mut();
+        grants.retain(|held| held.grant.grant.expires > now || is_used(held));
+        if grants.len() >= MAX_GRANTS {
+            return Err(Self::TOO_MANY);
         }
-        frame.grants.push(HeldGrant {
+        grants.push(HeldGrant {
             grant: grant.clone(),
             pieces: Vec::new(),
         });
-        Ok(frame)
+        Ok(changed)
     }
 
-    /// The grant that somebody presents, if it is one of this frame's that this caller may use now.
-    pub fn granted(
+    /// The grant that somebody presents, if it is one of these that this caller may use now.
+    fn granted(
         &self,
         presented: &SignedGrant,
         by: &Tenant,
@@ -152,15 +186,15 @@ impl StoredFrame {
             to.is_none_or(|to| Tenant::from(to) == *by)
         };
         let held = held.filter(is_for).ok_or(GrantRefusal::Unknown)?;
-        if held.grant.grant.expires <= now || self.is_expired(now) {
+        if held.grant.grant.expires <= now || self.until() <= now {
             return Err(GrantRefusal::Expired);
         }
         Ok(held)
     }
 
-    /// The frame after addresses for pieces were given out by a grant. A piece that has one already
+    /// It after addresses for pieces were given out by a grant. A piece that has one already
     /// counts no second time.
-    pub fn reserved(
+    fn reserved(
         &self,
         presented: &SignedGrant,
         by: &Tenant,
@@ -191,94 +225,72 @@ impl StoredFrame {
         Ok(self.with(&held))
     }
 
-    /// The frame with pieces that were uploaded by a grant and looked at, behind those that it has. Those
-    /// that were added before stay where they are.
-    pub fn added(
-        &self,
-        presented: &SignedGrant,
-        by: &Tenant,
-        pieces: &[FramePiece],
-        now: OffsetDateTime,
-    ) -> Result<Self, GrantRefusal> {
-        let mut held = self.granted(presented, by, now)?.clone();
-        let mut frame = self.clone();
-        for (place, piece) in pieces.iter().enumerate() {
-            let own = held.pieces.iter_mut().find(|own| own.file == piece.file);
-            let own = own.ok_or(GrantRefusal::NotDeclared(place))?;
-            if own.rows.is_some() {
-                continue;
-            }
-            if frame.has(piece.file) {
-                return Err(GrantRefusal::Known(place));
-            }
-            own.rows = Some(piece.rows);
-            frame.pieces.push(*piece);
-        }
-        if frame.pieces.len() > MAX_PIECES {
-            return Err(GrantRefusal::Pieces);
-        }
-        if frame.rows() > MAX_FRAME_ROWS {
-            return Err(GrantRefusal::Rows);
-        }
-        Ok(frame.with(&held).counted())
-    }
-
-    /// The frame without a grant; without the rows that were added by it, if asked.
-    pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
-        let held = self.held(id).ok_or(GrantRefusal::Unknown)?;
-        let mut frame = self.clone();
-        frame.grants.retain(|held| held.grant.grant.id != id);
-        if drop_rows {
-            let is_added = |file| held.piece(file).is_some_and(|piece| piece.rows.is_some());
-            frame.pieces.retain(|piece| !is_added(piece.file));
-        }
-        Ok(frame.counted())
-    }
-
     /// The grant of this id.
-    pub fn held(&self, id: GrantId) -> Option<&HeldGrant> {
-        self.grants.iter().find(|held| held.grant.grant.id == id)
+    fn held(&self, id: GrantId) -> Option<&HeldGrant> {
+        let mut grants = self.grants().iter();
+        grants.find(|held| held.grant.grant.id == id)
     }
 
-    /// Whether a file is one of its pieces.
-    pub fn has(&self, file: ChunkFile) -> bool {
-        self.pieces
-            .iter()
-            .any(|piece| piece.file.sha256 == file.sha256)
-    }
-
+    /// It with another state of one of its grants.
     fn with(&self, held: &HeldGrant) -> Self {
-        let mut frame = self.clone();
+        let mut changed = self.clone();
         let id = held.grant.grant.id;
-        for own in &mut frame.grants {
+        for own in changed.grants_mut() {
             if own.grant.grant.id == id {
                 own.clone_from(held);
             }
         }
-        frame
+        changed
     }
+}
 
-    /// With the number of rows in its schema that its pieces have.
-    fn counted(mut self) -> Self {
-        self.schema["rows"] = self.rows().into();
-        self
+impl<B: Bucket> Registry<B> {
+    /// Changes what others add rows to, by what is there now; `None` where there is nothing.
+    pub(super) async fn change_granting<T: Granting + Document + PartialEq>(
+        &self,
+        path: String,
+        change: impl Fn(&T) -> Result<T, GrantRefusal>,
+    ) -> Result<Option<Result<T, GrantRefusal>>, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let stored = document::read::<T>(&self.bucket, &path).await?;
+            let Some(known) = stored.value() else {
+                return Ok(stored.sound()?.map(Ok));
+            };
+            let changed = match change(known) {
+                Ok(changed) => changed,
+                Err(refusal) => return Ok(Some(Err(refusal))),
+            };
+            if changed == *known {
+                return Ok(Some(Ok(changed)));
+            }
+            // What was deleted meanwhile does not come back.
+            let written =
+                document::write(&self.bucket, &path, &changed, stored.unchanged()).await?;
+            if written.is_some() {
+                return Ok(Some(Ok(changed)));
+            }
+        }
+        Err(StorageError::Contended {
+            key: path,
+            attempts: ATTEMPTS,
+        })
     }
 }
 
 impl From<GrantRefusal> for Problem {
     fn from(refusal: GrantRefusal) -> Self {
         use ProblemType::{
-            FrameQuota, GrantExpired, GrantUsedUp, MalformedFrame, MalformedRequest, UnknownGrant,
-            UploadMissing,
+            FrameQuota, GrantExpired, GrantUsedUp, JobQuota, MalformedFrame, MalformedRequest,
+            MalformedRows, UnknownGrant, UploadMissing,
         };
         let (kind, detail) = match refusal {
             GrantRefusal::Unknown => (
                 UnknownGrant,
-                "there is no such grant for you: it was revoked, its frame was deleted, it is for another tenant, or it was changed; ask the frame's owner for one".to_owned(),
+                "there is no such grant for you: it was revoked, what it is for was deleted, it is for another tenant, or it was changed; ask its owner for one".to_owned(),
             ),
             GrantRefusal::Expired => (
                 GrantExpired,
-                "the grant has run out; ask the frame's owner for another one".to_owned(),
+                "the grant has run out; ask its owner for another one".to_owned(),
             ),
             GrantRefusal::Malformed(field, problem) => {
                 (MalformedRequest, format!("{field}: {problem}; make the grant anew"))
@@ -287,13 +299,25 @@ impl From<GrantRefusal> for Problem {
                 FrameQuota,
                 format!("the frame has {MAX_GRANTS} grants, as many as it may; revoke one"),
             ),
+            GrantRefusal::TooManyOwners => (
+                JobQuota,
+                format!("the training has {MAX_GRANTS} grants, as many as it may; revoke one"),
+            ),
+            GrantRefusal::GrantRows(most) => (
+                GrantUsedUp,
+                format!("the grant allows {most} rows, and these are more together; ask the key holder for another one"),
+            ),
+            GrantRefusal::Training(what) => (
+                MalformedRows,
+                format!("the training would have more than {what}; add fewer rows"),
+            ),
             GrantRefusal::Objects(most) => (
                 GrantUsedUp,
-                format!("the grant allows {most} pieces, and these are more together; ask the frame's owner for another one"),
+                format!("the grant allows {most} pieces, and these are more together; ask its owner for another one"),
             ),
             GrantRefusal::Bytes(most) => (
                 GrantUsedUp,
-                format!("the grant allows {most} bytes, and the pieces have more together; ask the frame's owner for another one"),
+                format!("the grant allows {most} bytes, and the pieces have more together; ask its owner for another one"),
             ),
             GrantRefusal::NotDeclared(place) => (
                 UploadMissing,
@@ -301,15 +325,15 @@ impl From<GrantRefusal> for Problem {
             ),
             GrantRefusal::Known(place) => (
                 MalformedRequest,
-                format!("piece {place} is one of the frame's already; rows are added once"),
+                format!("piece {place} is there already; rows are added once"),
             ),
             GrantRefusal::Pieces => (
                 MalformedFrame,
                 format!("the frame would have more than {MAX_PIECES} pieces; its owner has to upload it anew in larger ones"),
             ),
-            GrantRefusal::Rows => (
+            GrantRefusal::Rows(most) => (
                 MalformedFrame,
-                format!("the frame would have more than {MAX_FRAME_ROWS} rows"),
+                format!("the frame would have more than {most} rows"),
             ),
         };
         Self::new(kind, detail)

@@ -3,6 +3,7 @@
 //! ```text
 //! jobs/index/{tenant}.json                       the tenant's jobs: what its quota counts
 //! jobs/{job}/record.json                         what a job is, and whose
+//! jobs/joint/{tenant}/{training}.json            a training that owners add rows to, before its job
 //! jobs/{job}/chunks/{number}.json                where a chunk stands that somebody has worked on
 //! jobs/{job}/parts/{number}-{part}.json          the same of a part, where the model is evaluated in parts
 //! uploads/{tenant}/{upload}/{sha256}.cfq         a chunk
@@ -17,6 +18,7 @@ mod checkpoints;
 mod declare;
 mod delete;
 mod index;
+mod joint;
 mod parts;
 
 use super::document::{self, Stored};
@@ -29,6 +31,7 @@ pub use checkpoints::Kept;
 use cipherfn_protocol::api::job::{ChunkFile, JobId, UploadFolder};
 pub use declare::JobDeclared;
 use futures_util::{StreamExt, TryStreamExt, stream};
+pub use joint::JointDeclared;
 pub use parts::Share;
 use parts::{part_folder, share_path, sums_folder};
 use std::collections::BTreeSet;

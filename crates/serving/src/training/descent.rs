@@ -1,18 +1,21 @@
 //! Training by descent: all steps, and their state, from which they go on elsewhere.
 
+mod uploads;
+
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::descent::{
-    Batch, BatchShape, Residual, Weights, product_variance, residual_variance, step,
-    update_variance,
+    BatchShape, Residual, Weights, product_variance, public_product_variance, residual_variance,
+    step, update_variance,
 };
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{
-    DescentState, DescentStep, DescentUpload, RowsChunk, StepNoise, Training, rows_hash,
+    DescentState, DescentStep, DescentUpload, RowsForm, StepNoise, Training, rows_hash,
 };
+use uploads::Upload;
 
 /// Parameter set of trainings.
 pub const SET: &str = "cipherfn-128-n2048-m11-v1";
@@ -45,7 +48,7 @@ pub enum DescentError {
         /// What differs.
         what: &'static str,
         /// From what.
-        than: &'static str,
+        than: String,
     },
     /// A chunk that is not the next one.
     #[error(
@@ -70,6 +73,12 @@ pub enum DescentError {
         bytes: usize,
         /// Bytes of a ciphertext.
         batch: usize,
+    },
+    /// The same rows again.
+    #[error("the rows that begin with chunk {chunk} came before; give the rows of each owner once")]
+    Doubled {
+        /// Number of their first chunk, from 0.
+        chunk: usize,
     },
     /// Ciphertexts that are missing at the end, or too many.
     #[error(
@@ -109,12 +118,8 @@ pub struct Descent {
     shape: BatchShape,
     set: &'static ParameterSet,
     steps: Vec<DescentStep>,
-    chunks: Vec<RowsChunk>,
-    /// Ciphertexts of each set of weights, and batches of each of them.
-    ciphertexts: usize,
-    together: usize,
-    /// Whether batches share ciphertexts, in which rows at odd places are negated.
-    shared: bool,
+    /// Of each owner.
+    uploads: Vec<Upload>,
     rows: Hash,
     weights: Vec<Weights>,
     done: usize,
@@ -131,14 +136,28 @@ pub fn required_parts(set: &'static ParameterSet) -> Result<Vec<&'static KeyPart
         .collect()
 }
 
-/// What steps add, where the squares of features are `mean_square` on average.
+/// What steps add, where the squares of features are `mean_square` on average, on rows that the key holder
+/// has encrypted.
 ///
 /// # Errors
-/// A set that cannot hold the features, or lacks the bootstrap.
+/// As [`noise_of`].
 pub fn noise(
     training: &Training,
     set: &'static ParameterSet,
     mean_square: f64,
+) -> Result<StepNoise, SchemeError> {
+    noise_of(training, set, mean_square, RowsForm::Shared)
+}
+
+/// The same on rows of any form.
+///
+/// # Errors
+/// A set that cannot hold the features, or lacks the bootstrap.
+pub fn noise_of(
+    training: &Training,
+    set: &'static ParameterSet,
+    mean_square: f64,
+    form: RowsForm,
 ) -> Result<StepNoise, SchemeError> {
     let shape = BatchShape::new(set, training.features())?;
     let bootstrap = set
@@ -151,87 +170,44 @@ pub fn noise(
     // All batches of a ciphertext add to the error of its products.
     let rows = training.batches_together() * training.batch();
     let squares = mean_square * (rows * training.features()) as f64;
+    let product = match form {
+        RowsForm::Apart | RowsForm::Shared => product_variance(set, squares),
+        RowsForm::Public => public_product_variance(set, squares),
+    };
     let looked_up = cipherfn_scheme::bootstrap::lookup_variance(set, bootstrap);
     let of_residual = residual_variance(set, bootstrap, 0.0, Variance::default());
     Ok(StepNoise {
-        of_z: (looked_up + product_variance(set, squares))
-            .deviation()
-            .get(),
+        of_z: (looked_up + product).deviation().get(),
         of_residual: of_residual.deviation().get(),
-        of_update: update_variance(&shape, Variance::default(), squares)
+        of_update: update_variance(&shape, Variance::default(), product)
             .deviation()
             .get(),
     })
 }
 
 impl Descent {
-    /// From what was uploaded: all chunks of rows, in order, and what it starts from.
+    /// From what was uploaded: all chunks of rows, in order, those of several owners one behind the other, and
+    /// what it starts from.
     ///
     /// # Errors
-    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch; a
-    /// start of another program or key.
+    /// Chunks of another program or key, missing, doubled or in another order; an owner with fewer rows than a
+    /// batch; a start of another program or key.
     pub fn new(
         training: &Training,
         key: &ExpandedEvaluationKey,
         upload: impl Into<DescentUpload>,
     ) -> Result<Self, DescentError> {
-        let DescentUpload { start, chunks } = upload.into();
+        let DescentUpload {
+            start,
+            chunks,
+            name,
+        } = upload.into();
         let set = key.parameter_set();
         let shape = BatchShape::new(set, training.features())?;
-        let first = chunks.first().ok_or(DescentError::NoChunks)?;
-        let (rows, shared) = (first.rows, first.shared);
-        let mut next = 0;
-        for (number, chunk) in chunks.iter().enumerate() {
-            let own = (training.hash(), key.id(), set.tag());
-            for (what, than, same) in [
-                ("program", "the training", chunk.program == own.0),
-                ("key", "the one at hand", chunk.key == own.1),
-                ("parameter set", "the key", chunk.parameter_set == own.2),
-                ("number of rows", "chunk 0", chunk.rows == rows),
-                ("form", "chunk 0", chunk.shared == shared),
-            ] {
-                if !same {
-                    return Err(DescentError::OtherChunk {
-                        chunk: number,
-                        what,
-                        than,
-                    });
-                }
-            }
-            let (bytes, batch) = (chunk.batches.len(), shape.bytes());
-            if bytes == 0 || !bytes.is_multiple_of(batch) {
-                return Err(DescentError::PartOfBatch {
-                    chunk: number,
-                    bytes,
-                    batch,
-                });
-            }
-            if chunk.first != next {
-                return Err(DescentError::OutOfOrder {
-                    chunk: number,
-                    expected: next,
-                    found: chunk.first,
-                });
-            }
-            next += (bytes / batch) as u64;
+        if chunks.is_empty() {
+            return Err(DescentError::NoChunks);
         }
-        // Rows that no upload has: the schedule of so many would not fit memory.
-        let count = usize::try_from(rows).unwrap_or(usize::MAX);
-        let together = if shared {
-            training.batches_together()
-        } else {
-            1
-        };
-        let ciphertexts = training.batches(count)?.div_ceil(together);
-        let expected = ciphertexts.saturating_mul(training.sets());
-        let found = next as usize;
-        if expected != found {
-            return Err(DescentError::Batches {
-                rows,
-                expected,
-                found,
-            });
-        }
+        let uploads = Upload::all((training, &shape), (key.id(), set.tag()), chunks)?;
         let (before, weights) = match &start {
             None => (0, vec![Weights::zero(&shape); training.sets()]),
             Some(start) => {
@@ -243,18 +219,20 @@ impl Descent {
             }
         };
         let start = start.map(|start| Hash::of(&start.to_file_bytes()));
-        let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(shape.bytes()));
+        // Rows of others are named by files, of which the key holder knows.
+        let is_public = |upload: &Upload| upload.form == RowsForm::Public;
+        let name = name.filter(|_| uploads.iter().any(is_public));
+        let hashes = uploads.iter().flat_map(Upload::hashes);
+        let rows = name.unwrap_or_else(|| rows_hash(start.into_iter().chain(hashes)));
+        let owners: Vec<usize> = uploads.iter().map(|upload| upload.rows).collect();
         Ok(Self {
             training: training.clone(),
             key: key.id(),
             shape,
             set,
-            steps: training.schedule_after(before, count)?,
-            rows: rows_hash(start.into_iter().chain(hashes)),
-            chunks,
-            ciphertexts,
-            together,
-            shared,
+            steps: training.schedule_of(before, &owners)?,
+            uploads,
+            rows,
             weights,
             done: 0,
         })
@@ -281,33 +259,22 @@ impl Descent {
         }
         let bootstrap = key.bootstrap(BOOTSTRAP)?;
         let odd = |z: f64| now.unit * self.training.odd_residual(now, z);
-        let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit, self.shared)?;
+        let upload = self.uploads.get(now.upload).ok_or(DescentError::NoChunks)?;
+        // Rows at odd places are negated, but for those of earlier clients.
+        let alternates = upload.form != RowsForm::Apart;
+        let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit, alternates)?;
         let mut next = self.weights.clone();
         for (set, weights) in next.iter_mut().enumerate() {
             // Read anew in each epoch: the Fourier form is nearly three times as large, and making it is
             // few transforms beside a bootstrap a row.
-            let number = set * self.ciphertexts + now.batch / self.together;
-            let batch = Batch::read(&self.shape, self.ciphertext(number))?;
-            let first = now.batch % self.together * self.training.batch();
+            let (batch, place) = upload.batch(&self.shape, (set, now.batch))?;
+            let first = place * self.training.batch();
             let rows = first..first + now.rows;
             step(key, bootstrap, &batch, rows, &residual, weights)?;
         }
         self.weights = next;
         self.done += 1;
         Ok(true)
-    }
-
-    /// The bytes of a ciphertext of the sequence; none of one that is not there.
-    fn ciphertext(&self, number: usize) -> &[u8] {
-        let after = self
-            .chunks
-            .partition_point(|chunk| chunk.first <= number as u64);
-        let chunk = after.checked_sub(1).map(|place| &self.chunks[place]);
-        let bytes = chunk.and_then(|chunk| {
-            let first = (number - chunk.first as usize) * self.shape.bytes();
-            chunk.batches.get(first..first + self.shape.bytes())
-        });
-        bytes.unwrap_or_default()
     }
 
     /// The state as the bytes of a file.

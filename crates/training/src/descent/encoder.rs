@@ -123,6 +123,15 @@ impl<'a> RowEncoder<'a> {
         Ok(())
     }
 
+    /// One owner's rows of several: a column may be the same in all of them, and other in others'.
+    pub fn finish_part(self) -> TrainingRows {
+        let order = Training::order(self.rows.len()).into_iter();
+        TrainingRows {
+            rows: order.map(|place| self.rows[place].clone()).collect(),
+            clipped: self.clipped,
+        }
+    }
+
     /// All rows.
     ///
     /// # Errors
@@ -137,11 +146,7 @@ impl<'a> RowEncoder<'a> {
                 });
             }
         }
-        let order = Training::order(self.rows.len()).into_iter();
-        Ok(TrainingRows {
-            rows: order.map(|place| self.rows[place].clone()).collect(),
-            clipped: self.clipped,
-        })
+        Ok(self.finish_part())
     }
 }
 

@@ -13,7 +13,9 @@ const ROW_MICROSECONDS: f64 = 19e3;
 /// One step of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DescentStep {
-    /// Which batch.
+    /// Which owner's upload, in their order.
+    pub upload: usize,
+    /// Which batch of it.
     pub batch: usize,
     /// Its rows.
     pub rows: usize,
@@ -68,8 +70,23 @@ impl Training {
         before: u64,
         rows: usize,
     ) -> Result<Vec<DescentStep>, TrainingError> {
-        let batches = self.batches(rows)?;
-        let count = batches.saturating_mul(self.document.epochs as usize);
+        self.schedule_of(before, &[rows])
+    }
+
+    /// The same on the rows of several owners, so many each: their batches in turn, in every stretch of an
+    /// epoch as many of each owner as its rows are of all.
+    ///
+    /// # Errors
+    /// As [`Self::schedule_after`]; an owner with fewer rows than a batch.
+    pub fn schedule_of(
+        &self,
+        before: u64,
+        owners: &[usize],
+    ) -> Result<Vec<DescentStep>, TrainingError> {
+        let batches = owners.iter().map(|rows| self.batches(*rows));
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
+        let all = batches.iter().copied().fold(0, usize::saturating_add);
+        let count = all.saturating_mul(self.document.epochs as usize);
         let before = usize::try_from(before).unwrap_or(usize::MAX);
         let found = count.saturating_add(before);
         if found > MAX_STEPS {
@@ -79,14 +96,17 @@ impl Training {
                 limit: MAX_STEPS,
             });
         }
+        let turns = turns(&batches);
         let mut shrunk = 1.0;
         let mut steps = Vec::with_capacity(count);
         for number in 0..count {
-            let batch = number % batches;
-            let rows = self.document.batch.min(rows - batch * self.document.batch);
+            let (upload, batch) = turns[number % all];
+            let left = owners[upload] - batch * self.document.batch;
+            let rows = self.document.batch.min(left);
             let rate = self.document.rate / (1.0 + self.document.decay * (before + number) as f64);
             let next = shrunk * (1.0 - rate * self.document.penalty);
             steps.push(DescentStep {
+                upload,
                 batch,
                 rows,
                 shrunk,
@@ -102,4 +122,19 @@ impl Training {
     pub(super) fn shrunk_after(steps: &[DescentStep]) -> f64 {
         steps.last().map_or(1.0, |last| last.shrunk_after)
     }
+}
+
+/// Batches of uploads in the order of an epoch: each upload's at even distances.
+fn turns(batches: &[usize]) -> Vec<(usize, usize)> {
+    let uploads = batches.iter().enumerate();
+    let all = uploads.flat_map(|(upload, count)| (0..*count).map(move |batch| (upload, batch)));
+    let mut turns: Vec<(usize, usize)> = all.collect();
+    // Where a batch stands in its upload: (2 batch + 1) / (2 count).
+    turns.sort_by(|one, other| {
+        let place = |batch: usize, of: usize| (2 * batch as u128 + 1) * batches[of] as u128;
+        place(one.1, other.0)
+            .cmp(&place(other.1, one.0))
+            .then(one.0.cmp(&other.0))
+    });
+    turns
 }

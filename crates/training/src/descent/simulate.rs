@@ -1,7 +1,8 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{DescentStart, DescentStep, RANGE, Training};
+use super::{Algorithm, DescentStart, DescentStep, ENDS, RANGE, STEPS, Training};
 use crate::error::TrainingError;
+use std::f64::consts::PI;
 
 /// Noises that all steps are run with: what weights are off by is taken from how far these lead apart.
 const RUNS: u64 = 8;
@@ -54,11 +55,25 @@ pub fn simulate_from(
     noise: &StepNoise,
     start: &DescentStart,
 ) -> Result<Simulation, TrainingError> {
-    let steps = training.schedule_after(start.before, rows.len())?;
+    simulate_of(training, &[rows], noise, start)
+}
+
+/// The same on the rows of several owners, each in its order ([`Training::schedule_of`]).
+///
+/// # Errors
+/// As [`simulate_from`].
+pub fn simulate_of(
+    training: &Training,
+    owners: &[&[(Vec<i32>, usize)]],
+    noise: &StepNoise,
+    start: &DescentStart,
+) -> Result<Simulation, TrainingError> {
+    let counts: Vec<usize> = owners.iter().map(|rows| rows.len()).collect();
+    let steps = training.schedule_of(start.before, &counts)?;
     require_above_noise(&steps, noise)?;
     let plan = Plan {
         training,
-        rows,
+        owners,
         noise,
         steps: &steps,
     };
@@ -86,7 +101,7 @@ pub fn simulate_from(
         .map(|weights| training.weights(&steps, weights, deviation))
         .collect();
     Ok(Simulation {
-        accuracy: accuracy(training, &sets, rows),
+        accuracy: accuracy(training, &sets, &owners.concat()),
         deviation: training.weight_deviation(&steps, deviation),
         sets,
         largest,
@@ -96,7 +111,8 @@ pub fn simulate_from(
 /// What is run.
 struct Plan<'a> {
     training: &'a Training,
-    rows: &'a [(Vec<i32>, usize)],
+    /// Rows of each owner.
+    owners: &'a [&'a [(Vec<i32>, usize)]],
     noise: &'a StepNoise,
     steps: &'a [DescentStep],
 }
@@ -115,17 +131,24 @@ impl Plan<'_> {
     fn run(&self, start: &DescentStart, mut random: Random) -> Result<Run, TrainingError> {
         let Self {
             training,
-            rows,
+            owners,
             noise,
             steps,
         } = *self;
+        // Where each owner's rows begin.
+        let begin = |upload: usize| {
+            owners
+                .iter()
+                .take(upload)
+                .map(|rows| rows.len())
+                .sum::<usize>()
+        };
         let (mut largest, mut reached) = (0.0f64, 0.0f64);
         let mut sets = Vec::new();
         for (set, begun) in start.fractions.iter().enumerate() {
-            let own: Vec<Vec<i32>> = rows
-                .iter()
-                .map(|(features, class)| training.folded(set, features, *class))
-                .collect();
+            let rows = owners.iter().copied().flatten();
+            let folded = rows.map(|(features, class)| training.folded(set, features, *class));
+            let own: Vec<Vec<i32>> = folded.collect();
             let mut weights = begun.clone();
             let mut held = 0.0f64;
             let first = own.iter().map(|row| dot(row, &weights).abs() * 4.0 * RANGE);
@@ -140,7 +163,7 @@ impl Plan<'_> {
                 // Beyond twice the range residuals have the wrong sign, and what comes of them says nothing
                 // of z.
                 let sound = held <= 2.0 * RANGE;
-                let first = step.batch * training.batch();
+                let first = begin(step.upload) + step.batch * training.batch();
                 let batch = &own[first..first + step.rows];
                 let mut update: Vec<f64> = weights
                     .iter()
@@ -219,6 +242,33 @@ fn require_above_noise(steps: &[DescentStep], noise: &StepNoise) -> Result<(), T
         });
     }
     Ok(())
+}
+
+impl Training {
+    /// Standard deviation that noise gives a weight in these steps, as a fraction of the torus, of rows that nobody
+    /// knows but for the mean of their features' squares: the mean over features. Nothing that later steps take
+    /// back is left out, which [`simulate_of`] does where rows are known.
+    pub fn deviation(&self, steps: &[DescentStep], mean_square: f64, noise: &StepNoise) -> f64 {
+        let variance = |step: &DescentStep| {
+            let z = 4.0 * RANGE * step.shrunk * noise.of_z;
+            let of_z = match self.algorithm() {
+                // The slope is a quarter at most.
+                Algorithm::Logistic => (z / 4.0).powi(2),
+                // By a whole unit where noise crosses z = 1, as if all rows were spread over a unit of z.
+                Algorithm::Svm => (z / PI.sqrt()).min(0.25),
+            };
+            let residual = noise.of_residual.powi(2) + step.unit.powi(2) * of_z;
+            step.rows as f64 * mean_square * residual + noise.of_update.powi(2)
+        };
+        steps.iter().map(variance).sum::<f64>().sqrt()
+    }
+
+    /// The largest mean of the squares of features that rows can have: all at their ranges' ends.
+    pub fn largest_mean_square(&self) -> f64 {
+        let steps = f64::from(STEPS);
+        let features = self.numbers().len() as f64;
+        steps * steps * (ENDS * ENDS * features + 1.0) / (features + 1.0)
+    }
 }
 
 fn dot(row: &[i32], weights: &[f64]) -> f64 {

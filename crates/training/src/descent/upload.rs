@@ -3,14 +3,17 @@
 use super::{DescentState, RowsChunk};
 use crate::error::TrainingError;
 use cipherfn_protocol::frame::{FrameKind, kind};
+use cipherfn_protocol::hash::Hash;
 
 /// Files of an upload, read one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescentUpload {
     /// What it starts from: a state before all rows. Without one weights start from zero.
     pub start: Option<DescentState>,
-    /// Chunks of rows, in order.
+    /// Chunks of rows, in order; those of several owners one behind the other.
     pub chunks: Vec<RowsChunk>,
+    /// What names all of it where some rows are under the public key ([`super::files_hash`]).
+    pub name: Option<Hash>,
 }
 
 impl DescentUpload {
@@ -35,6 +38,7 @@ impl From<Vec<RowsChunk>> for DescentUpload {
         Self {
             start: None,
             chunks,
+            name: None,
         }
     }
 }

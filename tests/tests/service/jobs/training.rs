@@ -22,8 +22,8 @@ use cipherfn_service::config;
 use cipherfn_service::registry::Published;
 use cipherfn_serving::training::{Descent, SET, required_parts};
 use cipherfn_training::descent::{
-    DescentStart, DescentState, DescentUpload, KeptWeights, RowsChunk, Simulation, Training,
-    rows_hash, synthetic,
+    DescentStart, DescentState, DescentUpload, KeptWeights, RowsChunk, RowsForm, Simulation,
+    Training, rows_hash, synthetic,
 };
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Keys for all of these tests: making them takes longer than the trainings.
-static RING: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| {
+pub(super) static RING: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| {
     let directory = tempfile::tempdir().expect("a directory");
     let ring = KeyRing::at(directory.path().join("keys"));
     ring.fill_parts(set(), &parts(), Existing::Keep)
@@ -41,23 +41,23 @@ static RING: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| {
     (directory, ring)
 });
 
-fn set() -> &'static ParameterSet {
+pub(super) fn set() -> &'static ParameterSet {
     ParameterSet::by_name(SET).expect("a set")
 }
 
-fn parts() -> Vec<&'static KeyPart> {
+pub(super) fn parts() -> Vec<&'static KeyPart> {
     required_parts(set()).expect("parts")
 }
 
 /// Two features, eight rows a step.
-fn program(epochs: u32) -> Training {
+pub(super) fn program(epochs: u32) -> Training {
     let text = format!(
         "format = 1\nname = \"risk\"\nalgorithm = \"logistic\"\nbatch = 8\nepochs = {epochs}\nrate = 1.0\n[[column]]\nname = \"a\"\nlow = -3\nhigh = 3\n[[column]]\nname = \"b\"\nlow = -3\nhigh = 3\n[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]\n"
     );
     Training::from_toml(&text).expect("a program")
 }
 
-async fn publish(stack: &Stack, training: &Training, keep: usize) {
+pub(super) async fn publish(stack: &Stack, training: &Training, keep: usize) {
     let version = Published {
         hash: training.hash(),
         bundle: None,
@@ -70,7 +70,7 @@ async fn publish(stack: &Stack, training: &Training, keep: usize) {
 }
 
 /// A service with the program, for alice and bob.
-async fn stack_with(training: &Training, change: impl FnOnce(&mut Setup)) -> Stack {
+pub(super) async fn stack_with(training: &Training, change: impl FnOnce(&mut Setup)) -> Stack {
     let stack = Stack::start(|setup| {
         setup.authorizer = tenants(&["alice", "bob"]);
         change(setup);
@@ -133,7 +133,7 @@ impl<'a> Learner<'a> {
                 parameter_set: set().tag(),
                 rows: self.rows.len() as u64,
                 first: number as u64,
-                shared: false,
+                form: RowsForm::Apart,
                 batches: encrypt_batch(&self.secret, &shape, &folded).expect("encrypted"),
             };
             chunk.to_file_bytes()
@@ -208,7 +208,7 @@ impl<'a> Learner<'a> {
 }
 
 /// What there is of jobs, apart from the index that counts them.
-async fn left(stack: &Stack) -> Vec<String> {
+pub(super) async fn left(stack: &Stack) -> Vec<String> {
     let mut objects = stack.objects().await;
     let folders = ["uploads/", "results/", "jobs/", "sums/"];
     objects.retain(|key| folders.iter().any(|folder| key.starts_with(folder)));

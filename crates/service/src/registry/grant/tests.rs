@@ -1,4 +1,5 @@
 use super::*;
+use crate::registry::{FramePiece, StoredFrame};
 use cipherfn_protocol::api::frames::{FrameId, GadgetDocument};
 use cipherfn_protocol::api::grant::Grant;
 use cipherfn_protocol::frame::ParameterSetTag;
@@ -47,7 +48,7 @@ fn grant(change: impl FnOnce(&mut Grant)) -> SignedGrant {
     let mut grant = Grant {
         id: GrantId::from_bytes([3; 16]),
         owner: Tenant::of("alice").id(),
-        frame: FRAME,
+        target: FRAME.into(),
         to: None,
         objects: 2,
         bytes: 25,
@@ -184,7 +185,9 @@ fn grants_that_make_no_sense_are_refused() {
     };
     assert_eq!(field(offer(|grant| grant.owner = bob().id())), "owner");
     assert_eq!(
-        field(offer(|grant| grant.frame = FrameId::from_bytes([2; 16]))),
+        field(offer(
+            |grant| grant.target = FrameId::from_bytes([2; 16]).into()
+        )),
         "frame"
     );
     assert_eq!(field(offer(|grant| grant.objects = 0)), "objects");

@@ -1,9 +1,8 @@
 //! The end of jobs.
 
-use super::index::JobIndex;
 use super::{
-    IN_FLIGHT, chunk_folder, contended, index_path, part_folder, record_path, result_folder,
-    sums_folder, upload_path,
+    IN_FLIGHT, chunk_folder, contended, part_folder, record_path, result_folder, sums_folder,
+    upload_path,
 };
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
@@ -41,28 +40,10 @@ impl<B: Bucket> Registry<B> {
             let Some(etag) = written else {
                 continue;
             };
-            self.give_place_back(&job).await?;
+            self.change_index(tenant, |index| index.remove(id)).await?;
             self.remove_job_files(&job).await?;
             self.bucket.delete(&path, Some(&etag)).await?;
             return Ok(true);
-        }
-        Err(contended(path))
-    }
-
-    async fn give_place_back(&self, job: &Job) -> Result<(), StorageError> {
-        let path = index_path(&job.tenant);
-        for _ in 0..ATTEMPTS {
-            let stored = document::read::<JobIndex>(&self.bucket, &path).await?;
-            let Some(mut index) = stored.value().cloned() else {
-                return Ok(());
-            };
-            if !index.remove(job.id) {
-                return Ok(());
-            }
-            let written = document::write(&self.bucket, &path, &index, stored.unchanged()).await?;
-            if written.is_some() {
-                return Ok(());
-            }
         }
         Err(contended(path))
     }

@@ -1,0 +1,117 @@
+//! `cipherfn joint add`.
+
+use super::read_public_key;
+use crate::commands::train::{clipped, read_owner_rows};
+use crate::connection::Connection;
+use crate::files::InputSource;
+use crate::shared::{Threads, block_on};
+use crate::table::TableOptions;
+use crate::terminal::{self, Terminal, Unit};
+use anyhow::{Context, Result, bail};
+use cipherfn_client::Accept;
+use cipherfn_client::training::RowsEncryption;
+use cipherfn_client_http::{KeyRing, public_key_hash};
+use cipherfn_protocol::api::grant::{MAX_BYTES, SignedGrant};
+use cipherfn_signing::verify_grant;
+use std::sync::Arc;
+
+/// Encrypt an owner's rows and add them to somebody else's training, by a grant of its key holder
+///
+/// The rows do not leave this machine but encrypted under the key holder's public key. Values outside of a
+/// column's range count as its ends, and how many did is reported. All rows are added, or none.
+#[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
+    after_help = "Example:\n  cipherfn joint add --grant north.grant --key public.cfu --input rows.csv --service https://abc123.execute-api.eu-central-1.amazonaws.com"
+)]
+pub(super) struct AddOwnRows {
+    /// The grant
+    #[arg(long, value_name = "FILE")]
+    grant: InputSource,
+    /// The key holder's public key, which came with it
+    #[arg(long, value_name = "FILE")]
+    key: InputSource,
+    /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
+    #[arg(long, value_name = "FILE")]
+    input: InputSource,
+    /// Column of the classes, if its name is not the program's
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Address of the service
+    #[arg(long, value_name = "URL")]
+    service: String,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    format: TableOptions,
+}
+
+impl AddOwnRows {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        self.threads.apply()?;
+        let grant = SignedGrant::from_json(self.grant.read_all(MAX_BYTES as u64)?.trim_ascii())
+            .with_context(|| self.grant.name())?;
+        verify_grant(&grant).with_context(|| {
+            format!(
+                "{} was changed; ask the key holder for it",
+                self.grant.name()
+            )
+        })?;
+        let Some(terms) = grant.grant.target.training() else {
+            bail!(
+                "{} is for a frame: cipherfn frame add adds rows by it",
+                self.grant.name()
+            );
+        };
+        let (public, file) = read_public_key(&self.key)?;
+        if public_key_hash(&file) != terms.public_key || public.id() != terms.key {
+            bail!(
+                "{} is not the public key that {} names; ask the key holder for the file that came with the grant",
+                self.key.name(),
+                self.grant.name()
+            );
+        }
+        let (status, rows) = block_on(async {
+            let service = self.connection.open(&self.service).await?;
+            // The grant says which version: nothing has to be remembered.
+            let pins = tempfile::tempdir()?;
+            let pins = KeyRing::at(pins.path().join("pins"));
+            let accept = Accept::Specs(terms.specs);
+            let program = service.program(&terms.program, &pins, &accept).await?;
+            let training = program.training;
+            let target = self.target.as_deref();
+            let rows = read_owner_rows(&training, target, &self.format, &self.input, terminal)?;
+            let plain = rows.rows.as_slice().into();
+            let encryption = RowsEncryption::new(Arc::new(public), &training, plain, None)
+                .with_context(|| self.input.name())?;
+            let progress = terminal.progress(Some(encryption.bytes()), Unit::Bytes, "uploading");
+            let added = service.add_training_rows(&grant, encryption, |bytes| {
+                progress.set_position(bytes);
+            });
+            let added = added.await;
+            progress.finish_and_clear();
+            Ok::<_, anyhow::Error>((added?, rows))
+        })?;
+        let mut value = serde_json::to_value(&status)?;
+        value["clipped"] = serde_json::to_value(&rows.clipped)?;
+        terminal.report(&value, || {
+            let most = status.most_rows.unwrap_or_default();
+            let left = format!(
+                "{} rows, {}",
+                most.saturating_sub(status.rows),
+                terminal::bytes(status.bytes.saturating_sub(status.bytes_used))
+            );
+            let mut facts = vec![
+                ("training", terms.training.to_string()),
+                ("rows", rows.rows.len().to_string()),
+                ("added by the grant", status.rows.to_string()),
+                ("left of it", left),
+                ("expires", terminal::date(status.expires)),
+            ];
+            facts.extend(clipped(&rows));
+            terminal::facts(facts)
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Training by a service on rows that owners have uploaded under the key holder's public key.
+
+use super::elsewhere::{train, whose};
+use super::rows;
+use super::unfinished::{Same, Unfinished};
+use super::{Train, clipped};
+use crate::files::{Content, Output};
+use crate::shared::block_on;
+use crate::terminal::{self, Terminal, Unit};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result, bail};
+use cipherfn_client::training::{RowsEncryption, decrypt_weights};
+use cipherfn_client_http::{FetchedProgram, KeyRing, RowsName, Service, UploadedRows};
+use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::api::trainings::TrainingId;
+use cipherfn_protocol::hash::Hash;
+use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::{SET, noise_of};
+use cipherfn_training::descent::{RowsForm, Training, TrainingRows, accuracy};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What came of a training on rows that the key holder does not have.
+struct Joined<'a> {
+    uploaded: &'a UploadedRows,
+    /// The key holder's own rows.
+    own: Option<&'a TrainingRows>,
+    result: &'a [u8],
+    seconds: f64,
+}
+
+impl Train {
+    /// Has the service at `url` train on the rows that owners have added, and on the caller's own ones if there
+    /// are any.
+    pub(super) fn jointly(&self, url: &str, id: TrainingId, terminal: Terminal) -> Result<()> {
+        let unfinished = Unfinished::beside(&self.output)?;
+        let Some(keys) = &self.keys else {
+            bail_usage!("the weights are decrypted by the training's key: give --keys DIRECTORY");
+        };
+        let name = self.name()?;
+        self.output.outside(keys)?;
+        let inputs: Vec<_> = self.input.iter().collect();
+        let output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
+        block_on(async {
+            let service = self.connection.open(url).await?;
+            let ring = KeyRing::at(keys);
+            let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
+            let training = &fetched.training;
+            let own = self.own_rows(training, terminal)?;
+            let secret = self.keys_at(&service, &ring, terminal).await?;
+            let same = Same {
+                service: service.url(),
+                program: &name,
+                version: training.hash(),
+                key: secret.id(),
+                rows: RowsName {
+                    table: table_hash(id, own.as_ref()),
+                    start: None,
+                },
+            };
+            let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
+                terminal::notice(&format!(
+                    "goes on with what {} remembers",
+                    unfinished.path().display()
+                ));
+                uploaded
+            } else {
+                let given = (training, own.as_ref(), &secret);
+                let uploaded = beside(&service, (id, &same), given, terminal).await?;
+                unfinished.write(&uploaded)?;
+                uploaded
+            };
+            let began = Instant::now();
+            let steps = training.schedule_of(0, &uploaded.trained().owners)?.len();
+            let trained = train(&service, &uploaded, (&unfinished, steps), terminal).await;
+            let (job, result) = match trained {
+                Ok(trained) => trained,
+                Err(error) => {
+                    return Err(error.context(whose_chunks(&service, id, &uploaded).await));
+                }
+            };
+            let joined = Joined {
+                uploaded: &uploaded,
+                own: own.as_ref(),
+                result: &result,
+                seconds: began.elapsed().as_secs_f64(),
+            };
+            self.write_joint((&fetched, &secret), &joined, output, terminal)?;
+            service.delete_job(job).await?;
+            service.delete_training(id).await?;
+            unfinished.remove()
+        })
+    }
+
+    fn own_rows(&self, training: &Training, terminal: Terminal) -> Result<Option<TrainingRows>> {
+        let target = self.target.as_deref();
+        let read = |input| rows::read_owner_rows(training, target, &self.format, input, terminal);
+        self.input.as_ref().map(read).transpose()
+    }
+
+    /// Checks and decrypts a result, and writes the model.
+    fn write_joint(
+        &self,
+        (fetched, secret): (&FetchedProgram, &SecretKey),
+        joined: &Joined<'_>,
+        mut output: Output,
+        terminal: Terminal,
+    ) -> Result<()> {
+        let training = &fetched.training;
+        let trained = joined.uploaded.trained();
+        let steps = training.schedule_of(0, &trained.owners)?;
+        // Rows of others are not known: as if all were at their ranges' ends.
+        let mean = training.largest_mean_square();
+        let noise = noise_of(
+            training,
+            ParameterSet::by_name(SET)?,
+            mean,
+            RowsForm::Public,
+        )?;
+        let deviation = training.deviation(&steps, mean, &noise);
+        let owners = trained.owners.len();
+        let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, trained, joined.result)?
+            .iter()
+            .map(|fractions| training.weights(&steps, fractions, deviation))
+            .collect();
+        // What has left the residuals' table has no weights that anybody would start from.
+        training.start(&sets).with_context(|| {
+            "the training has diverged on these rows, and no model is written; lower \"rate\" in the spec, have it published, and train anew; end this one with --cancel"
+        })?;
+        output.write_all(&write_onnx(&training.fitted(&sets)))?;
+        output.finish()?;
+        let rows = joined.uploaded.rows;
+        let (count, seconds) = (steps.len(), joined.seconds);
+        let chunks = joined.uploaded.declaration.chunks.iter();
+        let bytes = chunks.map(|chunk| chunk.bytes).fold(0, u64::saturating_add);
+        let deviation = training.weight_deviation(&steps, deviation);
+        let mut value = serde_json::json!({
+            "owners": owners,
+            "rows": rows,
+            "steps": count,
+            "seconds": seconds,
+            "upload_bytes": bytes,
+            "weight_deviation": deviation,
+            "version": training.hash(),
+        });
+        let right = joined.own.map(|own| {
+            let right = accuracy(training, &sets, &own.rows);
+            value["accuracy"] = right.into();
+            format!("{:.1} % of {} own rows", 100.0 * right, own.rows.len())
+        });
+        terminal.summary(&value, || {
+            let mut facts = vec![
+                ("owners", owners.to_string()),
+                ("rows", rows.to_string()),
+                ("upload", terminal::bytes(bytes)),
+                ("steps", format!("{count} in {seconds:.1} s")),
+                (
+                    "weights",
+                    format!("to {deviation:.1e}, of a sixth of a range"),
+                ),
+            ];
+            facts.extend(right.map(|right| ("right", right)));
+            facts.extend([("file", self.output.name()), ("program", whose(fetched))]);
+            facts.extend(joined.own.into_iter().flat_map(clipped));
+            terminal::facts(facts)
+        })
+    }
+}
+
+/// Which chunks of a training that has failed are whose: rows of others stay, but for those that are at fault.
+async fn whose_chunks(service: &Service, id: TrainingId, uploaded: &UploadedRows) -> String {
+    let Ok(status) = service.training(id).await else {
+        return format!("training {id}");
+    };
+    let chunks = &uploaded.declaration.chunks;
+    let whose = status.owners.iter().filter_map(|owner| {
+        let first = owner.chunks.first()?;
+        let first = chunks.iter().position(|chunk| chunk == first)?;
+        let last = first + owner.chunks.len() - 1;
+        Some(format!(
+            "chunks {first} to {last} came by grant {}",
+            owner.grant
+        ))
+    });
+    format!(
+        "training {id}, where {}; rows that are at fault go with their grant: cipherfn joint revoke {id} --grant GRANT --drop-rows",
+        whose.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Names what a run trains on, in the clear: for files that do not leave this machine.
+fn table_hash(id: TrainingId, own: Option<&TrainingRows>) -> Hash {
+    let own = own.map(|own| *rows::hash(own).as_bytes());
+    let own = own.iter().flatten().copied();
+    Hash::of(&id.to_bytes().into_iter().chain(own).collect::<Vec<u8>>())
+}
+
+/// What owners have added, with the caller's own rows beside it.
+async fn beside(
+    service: &Service,
+    (id, same): (TrainingId, &Same<'_>),
+    (training, own, secret): (&Training, Option<&TrainingRows>, &Arc<SecretKey>),
+    terminal: Terminal,
+) -> Result<UploadedRows> {
+    let status = service.training(id).await?;
+    for (what, found, expected) in [
+        (
+            "program",
+            status.program.to_string(),
+            same.program.to_string(),
+        ),
+        (
+            "version",
+            status.specs.to_string(),
+            same.version.to_string(),
+        ),
+        ("key", status.key.to_string(), same.key.to_string()),
+    ] {
+        if found != expected {
+            bail!(
+                "training {id} is for {what} {found}, not for {expected}; give its own (cipherfn joint show {id}), or declare another training"
+            );
+        }
+    }
+    let own = own.map(|own| {
+        let plain = own.rows.as_slice().into();
+        RowsEncryption::new(Arc::clone(secret), training, plain, None)
+    });
+    let own = own.transpose()?;
+    let bytes = own.as_ref().map_or(0, RowsEncryption::bytes);
+    let progress = terminal.progress(Some(bytes), Unit::Bytes, "uploading");
+    let uploaded = service.upload_beside(&status, own, same.rows, |sent| {
+        progress.set_position(sent.bytes);
+    });
+    let uploaded = uploaded.await;
+    progress.finish_and_clear();
+    Ok(uploaded?)
+}

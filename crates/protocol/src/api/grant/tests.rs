@@ -1,0 +1,172 @@
+use super::*;
+
+fn signed() -> SignedGrant {
+    SignedGrant {
+        grant: Grant {
+            id: GrantId([1; 16]),
+            owner: TenantId([2; 16]),
+            target: FrameId::from_bytes([3; 16]).into(),
+            to: None,
+            objects: 4,
+            bytes: 5,
+            expires: OffsetDateTime::UNIX_EPOCH,
+        },
+        key: PublicKey::from_bytes([6; 32]),
+        signature: Signature::from_bytes([7; 64]),
+    }
+}
+
+/// Exact bytes: grants that were given away must stay readable.
+#[test]
+fn documents_have_exactly_these_bytes() {
+    let text = format!(
+        r#"{{"format":1,"grant":"{}","owner":"{}","frame":"{}","objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
+        "01".repeat(16),
+        "02".repeat(16),
+        "03".repeat(16),
+        "06".repeat(32),
+        "07".repeat(64),
+    );
+    assert_eq!(signed().to_json().unwrap(), text);
+    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed());
+    assert_eq!(
+        serde_json::from_str::<SignedGrant>(&text).unwrap(),
+        signed()
+    );
+    let other = text.replace("\"format\":1", "\"format\":3");
+    assert!(matches!(
+        SignedGrant::from_json(other.as_bytes()),
+        Err(GrantError::Format { found: 3 })
+    ));
+    assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
+    for bad in [
+        &text[1..],
+        "{}",
+        &text.replace("objects", "rows"),
+        &" ".repeat(3000),
+    ] {
+        assert!(SignedGrant::from_json(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+fn of_training() -> SignedGrant {
+    let SignedGrant {
+        grant,
+        key,
+        signature,
+    } = signed();
+    let terms = TrainingTerms {
+        training: TrainingId::from_bytes([3; 16]),
+        program: "risk".parse().unwrap(),
+        specs: SpecsHash::from_bytes([8; 32]),
+        key: KeyId::from_bytes([9; 16]),
+        public_key: Sha256::from_bytes([10; 32]),
+        rows: 11,
+    };
+    let grant = Grant {
+        target: GrantTarget::Training(terms),
+        ..grant
+    };
+    SignedGrant {
+        grant,
+        key,
+        signature,
+    }
+}
+
+/// The same of a training.
+#[test]
+fn documents_of_trainings_have_exactly_these_bytes() {
+    let text = format!(
+        r#"{{"format":2,"grant":"{}","owner":"{}","training":"{}","program":"risk","specs":"{}","encryption_key":"{}","public_key":"{}","rows":11,"objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
+        "01".repeat(16),
+        "02".repeat(16),
+        "03".repeat(16),
+        "08".repeat(32),
+        "09".repeat(16),
+        "0a".repeat(32),
+        "06".repeat(32),
+        "07".repeat(64),
+    );
+    let signed = of_training();
+    assert_eq!(signed.to_json().unwrap(), text);
+    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed);
+    assert_eq!(serde_json::from_str::<SignedGrant>(&text).unwrap(), signed);
+    let frame = text.replace("\"training\"", "\"frame\"");
+    assert!(SignedGrant::from_json(frame.as_bytes()).is_err());
+}
+
+/// Nothing of a grant can be changed without changing what is signed.
+#[test]
+fn every_field_is_signed() {
+    let of_training = of_training().grant;
+    let terms = of_training.target.training().unwrap().clone();
+    let changed = [
+        TrainingTerms {
+            training: TrainingId::from_bytes([4; 16]),
+            ..terms.clone()
+        },
+        TrainingTerms {
+            program: "risks".parse().unwrap(),
+            ..terms.clone()
+        },
+        TrainingTerms {
+            specs: SpecsHash::from_bytes([9; 32]),
+            ..terms.clone()
+        },
+        TrainingTerms {
+            key: KeyId::from_bytes([8; 16]),
+            ..terms.clone()
+        },
+        TrainingTerms {
+            public_key: Sha256::from_bytes([9; 32]),
+            ..terms.clone()
+        },
+        TrainingTerms {
+            rows: 12,
+            ..terms.clone()
+        },
+    ];
+    for terms in changed {
+        let other = Grant {
+            target: GrantTarget::Training(terms),
+            ..of_training.clone()
+        };
+        assert_ne!(other.message(), of_training.message(), "{other:?}");
+    }
+    let grant = signed().grant;
+    assert_ne!(grant.message(), of_training.message());
+    let changed = [
+        Grant {
+            id: GrantId([9; 16]),
+            ..grant.clone()
+        },
+        Grant {
+            owner: TenantId([9; 16]),
+            ..grant.clone()
+        },
+        Grant {
+            target: FrameId::from_bytes([9; 16]).into(),
+            ..grant.clone()
+        },
+        Grant {
+            to: Some(TenantId([0; 16])),
+            ..grant.clone()
+        },
+        Grant {
+            objects: 5,
+            ..grant.clone()
+        },
+        Grant {
+            bytes: 6,
+            ..grant.clone()
+        },
+        Grant {
+            expires: grant.expires + time::Duration::SECOND,
+            ..grant.clone()
+        },
+    ];
+    for other in changed {
+        assert_ne!(other.message(), grant.message(), "{other:?}");
+    }
+}

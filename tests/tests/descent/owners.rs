@@ -1,0 +1,146 @@
+//! Descent on rows of several owners, who have the public key alone.
+
+use super::{keys, training};
+use cipherfn_client::training::{DescentRow, RowsEncryption, TrainedRows, decrypt_weights};
+use cipherfn_protocol::hash::{Hash, Sha256};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public::PublicKey;
+use cipherfn_serving::training::{Descent, SET, noise_of};
+use cipherfn_training::descent::{
+    DescentStart, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, StepNoise,
+    files_hash, mean_square, simulate_of,
+};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// What the error says, and what is done to the chunks of all owners.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<RowsChunk>));
+
+/// An epoch over the rows of the key holder and of two owners under its public key: the weights of the clear,
+/// whatever interrupted it; and no owner's rows are missing, incomplete or there twice.
+#[test]
+fn owners_train_together_under_a_public_key() {
+    let training = training(16, 1, &["a", "b", "c"], 3.0);
+    // Rows of an owner have zeros but for its own feature, which is the class.
+    let row = |number: usize| -> DescentRow {
+        let (owner, class) = (
+            usize::from(number >= 24) + usize::from(number >= 44),
+            number % 2,
+        );
+        let mut features = vec![0, 0, 0, 4];
+        features[owner] = if class == 1 { 12 } else { -12 };
+        (features, class)
+    };
+    let all: Vec<DescentRow> = (0..60).map(row).collect();
+    let (secret, key) = keys();
+    let public = Arc::new(PublicKey::generate(&secret).unwrap());
+    let owners: [&[DescentRow]; 3] = [&all[..24], &all[24..44], &all[44..]];
+    let one = Some(NonZeroUsize::MIN);
+    let encrypted = |rows: &[DescentRow]| -> Vec<RowsChunk> {
+        let rows = RowsEncryption::new(Arc::clone(&public), &training, rows.into(), one);
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let own = RowsEncryption::new(Arc::clone(&secret), &training, owners[0].into(), one);
+    let mut chunks: Vec<RowsChunk> = own.unwrap().collect::<Result<_, _>>().unwrap();
+    let holder = chunks.len();
+    chunks.extend(owners[1..].iter().flat_map(|rows| encrypted(rows)));
+    assert_eq!((holder, chunks.len()), (1, 3), "one ciphertext each");
+
+    // Their heads say what they are, before all of a file is there.
+    let file = chunks[1].to_file_bytes();
+    let head = RowsHead::read(&file[..ROWS_HEAD]).unwrap();
+    assert_eq!((head.program, head.key), (training.hash(), public.id()));
+    assert_eq!((head.rows, head.first), (20, 0));
+    assert_eq!(
+        (head.form, head.bytes),
+        (RowsForm::Public, PUBLIC_BATCH as u64)
+    );
+    assert_eq!(file.len() - ROWS_HEAD, PUBLIC_BATCH);
+    assert!(RowsHead::read(&file[..ROWS_HEAD - 1]).is_err());
+    assert_eq!(RowsChunk::from_file_bytes(&file).unwrap(), chunks[1]);
+
+    let name = files_hash((0..3).map(|number| Sha256::from_bytes([number; 32])));
+    let upload = |chunks: &[RowsChunk]| DescentUpload {
+        name: Some(name),
+        ..DescentUpload::from(chunks.to_vec())
+    };
+    let begin = || Descent::new(&training, &key, upload(&chunks)).unwrap();
+    let mut whole = begin();
+    while whole.step(&key).unwrap() {}
+    assert_eq!(whole.progress(), (5, 5));
+    let mut first = begin();
+    first.step(&key).unwrap();
+    first.step(&key).unwrap();
+    let mut second = begin();
+    second.resume(&first.state()).unwrap();
+    while second.step(&key).unwrap() {}
+    assert!(second.state() == whole.state(), "the bits are others");
+
+    let set = ParameterSet::by_name(SET).unwrap();
+    let mean = mean_square(&training, &all);
+    let noise = noise_of(&training, set, mean, RowsForm::Public).unwrap();
+    let quiet = StepNoise {
+        of_z: 0.0,
+        of_residual: 0.0,
+        of_update: 0.0,
+    };
+    let zero = DescentStart::zero(&training);
+    let clear = simulate_of(&training, &owners, &quiet, &zero).unwrap();
+    let deviation = simulate_of(&training, &owners, &noise, &zero)
+        .unwrap()
+        .deviation;
+    let rows = TrainedRows {
+        owners: owners.iter().map(|rows| rows.len()).collect(),
+        name,
+    };
+    let steps = training.schedule_of(0, &rows.owners).unwrap();
+    let result = whole.finish().unwrap();
+    let found = decrypt_weights(&secret, &training, rows.clone(), &result).unwrap();
+    let found = training.weights(&steps, &found[0], 0.0);
+    // As in `interruptions_leave_no_trace`, of a weight whose squares are four times the average.
+    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+        println!("{found:.4} {clear:.4}, predicted deviation {deviation:.4}");
+        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
+    }
+    // Each owner's rows had a part in it: of its feature the others have none.
+    assert!(found[..3].iter().all(|weight| *weight > 1.0), "{found:?}");
+    // A result of other files is none of these.
+    let others = TrainedRows {
+        name: Hash::of(b"others"),
+        ..rows
+    };
+    assert!(decrypt_weights(&secret, &training, others, &result).is_err());
+
+    let changes: &[Change<'_>] = &[
+        ("the rows that begin with chunk 2 came before", &|it| {
+            it[2] = it[1].clone();
+        }),
+        ("or too many", &|it| it[2].first = 1),
+        ("lower \"batch\"", &|it| it[1].rows = 15),
+        ("1 ciphertexts where 513 rows take 2", &|it| {
+            it[2].rows = 513
+        }),
+        ("bytes of ciphertexts", &|it| {
+            it[1].batches.pop();
+        }),
+        ("bytes of ciphertexts", &|it| it[1].form = RowsForm::Shared),
+        ("another key than", &|it| {
+            it[2].key = cipherfn_protocol::message::KeyId::from_bytes([0; 16]);
+        }),
+    ];
+    for (what, change) in changes {
+        let mut chunks = chunks.clone();
+        change(&mut chunks);
+        let error = Descent::new(&training, &key, upload(&chunks)).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(what), "{what}: {error}");
+    }
+
+    // Weights to start from are the key holder's.
+    let owner = RowsEncryption::new(Arc::clone(&public), &training, owners[1].into(), None);
+    let refused = owner.unwrap().starting_from(&zero).unwrap_err().to_string();
+    assert!(
+        refused.contains("leave them to the key holder"),
+        "{refused}"
+    );
+}
