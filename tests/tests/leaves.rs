@@ -3,7 +3,7 @@
 
 use cipherfn_client::training::leaves::{LeafError, decrypt_counts, encrypt_rows};
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::structure::structure;
+use cipherfn_compiler::structure::{boosted_structure, structure};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_program::Tensor;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -13,7 +13,7 @@ use cipherfn_serving::training::leaves::{
     LeafCounter, choose_sums, key_parts, noise, require_exact,
 };
 use cipherfn_training::leaves::{
-    LeafCounts, LeafRow, LeafRowEncoder, LeafSpec, LeafTraining, Structure, StructureNode,
+    LeafCounts, LeafRow, LeafRowEncoder, LeafSpec, LeafTraining, Structure, StructureNode, TreeSum,
 };
 use cipherfn_training::{FittedFunction, FittedNode};
 use serde_json::Value;
@@ -64,11 +64,17 @@ fn learned(reference: &Value) -> Structure {
         features: reference["columns"].as_array().unwrap().len(),
         names: None,
         trees: nodes.collect(),
+        sum: None,
     }
 }
 
 fn spec(reference: &Value, target: &str) -> LeafSpec {
-    let mut text = String::from("format = 1\nname = \"t\"\nalgorithm = \"leaves\"\n");
+    spec_of("leaves\"", reference, target)
+}
+
+/// `algorithm` ends its own text, and may be followed by lines.
+fn spec_of(algorithm: &str, reference: &Value, target: &str) -> LeafSpec {
+    let mut text = format!("format = 1\nname = \"t\"\nalgorithm = \"{algorithm}\n");
     for column in reference["columns"].as_array().unwrap() {
         writeln!(text, "[[column]]\nname = {column}").unwrap();
     }
@@ -93,14 +99,19 @@ fn rows(training: &LeafTraining, reference: &Value, is_class: bool) -> Vec<LeafR
     rows
 }
 
+/// The program with sums that are exact, as it is read again.
+fn exact(training: &LeafTraining) -> LeafTraining {
+    let training = choose_sums(training, set()).unwrap();
+    assert!(noise(&training, set(), 1_000_000).unwrap().error < 0.5);
+    require_exact(&training, set(), 1000).unwrap();
+    LeafTraining::from_json(&training.to_json().unwrap()).unwrap()
+}
+
 /// Encrypted counts and refitted leaves of a reference.
 fn check(name: &str, target: &str, is_class: bool) {
     let reference = reference(name);
     let training = spec(&reference, target).with(&learned(&reference));
-    let training = choose_sums(&training.unwrap(), set()).unwrap();
-    assert!(noise(&training, set(), 1_000_000).unwrap().error < 0.5);
-    require_exact(&training, set(), 1000).unwrap();
-    let training = LeafTraining::from_json(&training.to_json().unwrap()).unwrap();
+    let training = exact(&training.unwrap());
     let rows = rows(&training, &reference, is_class);
     let (secret, key) = keys();
     let encrypted = encrypt_rows(&secret, &training, &rows).unwrap();
@@ -204,6 +215,195 @@ fn forests_count_classes_as_scikit_learn() {
 #[test]
 fn extra_trees_have_the_means_of_scikit_learn() {
     check("extra_trees", "low = 25\nhigh = 346", false);
+}
+
+/// scikit-learn's gradient boosting, whose residuals are encrypted as labels.
+#[test]
+fn boosted_leaves_take_the_step_that_scikit_learns_residuals_say() {
+    let reference = reference("boosted");
+    let trees = reference["trees"].as_array().unwrap();
+    let of_leaves = |field: &'static str| {
+        let tree = move |tree: &Value| {
+            let nodes = tree.as_array().unwrap().iter();
+            let values = nodes.filter_map(move |node| match &node[field] {
+                Value::Array(values) => values[0].as_f64(),
+                value => value.as_f64(),
+            });
+            values.collect::<Vec<f64>>()
+        };
+        trees.iter().map(tree).collect::<Vec<_>>()
+    };
+    let mut structure = learned(&reference);
+    let algorithm = format!(
+        "boosted-leaves\"\nrate = {:.1}\npenalty = {:.1}",
+        reference["rate"], reference["penalty"]
+    );
+    let target = format!("low = 25\nhigh = 346\nstep = {}", reference["step"]);
+    let spec = spec_of(&algorithm, &reference, &target);
+    let error = spec.with(&structure).unwrap_err().to_string();
+    assert!(error.contains("have no \"start\""), "{error}");
+    structure.sum = Some(TreeSum {
+        base: reference["base"].as_f64().unwrap(),
+        leaves: of_leaves("said"),
+    });
+    let training = exact(&spec.with(&structure).unwrap());
+    // 1,284 steps from -321 to 321.
+    assert_eq!(training.target().bits(), 11);
+    let rows = rows(&training, &reference, false);
+    let (secret, key) = keys();
+    let encrypted = encrypt_rows(&secret, &training, &rows).unwrap();
+    let counter = LeafCounter::new(&training, set()).unwrap();
+    let sums = counter.sums(&key, &encrypted, rows.len()).unwrap();
+    let counts = decrypt_counts(&secret, &training, rows.len(), &sums).unwrap();
+    assert_eq!(counts, LeafCounts::of(&training, &rows));
+
+    let refitted = training.refit(rows.len(), &counts).unwrap().model;
+    let FittedFunction::Boosted { base, trees: found } = &refitted.function else {
+        panic!("they add up");
+    };
+    let leaves = found.iter().map(|nodes| {
+        let leaves = nodes.iter().filter_map(|node| match node {
+            FittedNode::Leaf(values) => Some(values[0]),
+            FittedNode::Split { .. } => None,
+        });
+        leaves.collect::<Vec<f64>>()
+    });
+    let leaves: Vec<Vec<f64>> = leaves.collect();
+    let pairs = leaves.iter().flatten();
+    for (found, expected) in pairs.zip(of_leaves("says").iter().flatten()) {
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+    assert_eq!(
+        leaves.iter().map(Vec::len).collect::<Vec<_>>(),
+        of_leaves("says").iter().map(Vec::len).collect::<Vec<_>>()
+    );
+    let (before, after) = training.residuals(&rows, &refitted).unwrap();
+    for (found, field) in [(before, "before"), (after, "after")] {
+        let expected = reference[field].as_f64().unwrap();
+        assert!(
+            (found - expected).abs() < 1e-6,
+            "{field}: {found} {expected}"
+        );
+    }
+    // What is written is the structure of a next step, and says what it was written from: at the cuts
+    // themselves, and beyond the last ones.
+    let model = read_model(&write_onnx(&refitted)).unwrap();
+    let next = boosted_structure(&model).unwrap();
+    assert!((next.sum.unwrap().base - base).abs() < 1e-5 * base.abs());
+    for row in &rows {
+        let cells = training.cuts().iter().zip(&row.bins).map(|(cuts, bin)| {
+            let last = cuts.last().map_or(0.0, |cut| cut + 1.0);
+            Tensor::F32(vec![*cuts.get(*bin as usize).unwrap_or(&last)])
+        });
+        let predicted = model.predict(cells.collect()).unwrap();
+        let predicted = predicted[0].to_f64().unwrap()[0];
+        let added = found.iter().zip(training.trees()).map(|(nodes, tree)| {
+            let FittedNode::Leaf(values) = &nodes[tree.reach(&row.bins)] else {
+                panic!("rows end in leaves");
+            };
+            values[0]
+        });
+        let expected = base + added.sum::<f64>();
+        assert!(
+            (predicted - expected).abs() < 1e-3,
+            "{predicted} {expected}"
+        );
+    }
+}
+
+/// What the libraries' own models predict is what boosted leaves begin with.
+#[test]
+fn residuals_are_what_the_libraries_leave() {
+    for (path, header) in [
+        ("models/gbr_diabetes", "X_"),
+        ("models/xgb_regressor", "X_"),
+        ("models/lgbm_regressor", "X_"),
+        ("models/catboost_regressor", "features_"),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let table = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            let lines = text.lines().skip(1);
+            let cells =
+                lines.map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect());
+            cells.collect::<Vec<Vec<f64>>>()
+        };
+        let (rows, expected) = (table("test.csv"), table("expected.csv"));
+        let model = read_model(&std::fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+        let structure = boosted_structure(&model).unwrap();
+        let columns: Vec<String> = (0..rows[0].len())
+            .map(|index| format!("{header}{index}"))
+            .collect();
+        let reference = serde_json::json!({ "columns": columns, "target": "y" });
+        let target = "low = 0\nhigh = 1000\nstep = 0.001";
+        let spec = spec_of("boosted-leaves\"", &reference, target);
+        let training = spec.with(&structure).unwrap();
+        let mut encoder = LeafRowEncoder::new(&training);
+        for row in &rows {
+            encoder
+                .add(&[row.as_slice(), &[500.0]].concat(), None)
+                .unwrap();
+        }
+        let (found, clipped) = encoder.finish().unwrap();
+        assert_eq!(clipped, 0);
+        for (row, expected) in found.iter().zip(&expected) {
+            let residual = 0.001 * row.label as f64 - 1000.0;
+            let said = 500.0 - residual;
+            assert!(
+                (said - expected[0]).abs() < 0.001,
+                "{path}: {said} {expected:?}"
+            );
+        }
+    }
+}
+
+/// Of boosted models that are no sum, and of steps that could make errors larger.
+#[test]
+fn steps_that_are_none_are_refused() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        boosted_structure(&read_model(&std::fs::read(path).unwrap()).unwrap())
+    };
+    for (path, expected) in [
+        (
+            "models/xgb_poisson/model.onnx",
+            "another function of the trees' sum",
+        ),
+        ("models/gbc_iris/model.onnx", "scores"),
+        ("models/rf_multi_output/model.onnx", "scores"),
+        ("models/lgbm_binary/model.onnx", "predicts classes"),
+        ("native/xgb-base-score/model.json", "predicts classes"),
+        ("models/ridge_classifier/model.onnx", "no ensemble of trees"),
+    ] {
+        let error = read(path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{path}: {error}");
+    }
+    let spec = |algorithm: &str, target: &str| {
+        let text = format!(
+            "format = 1\nname = \"t\"\nalgorithm = {algorithm}\n[[column]]\nname = \"a\"\n[target]\nname = \"y\"\n{target}\n"
+        );
+        LeafSpec::from_toml(&text).unwrap_err().to_string()
+    };
+    let number = "low = 0\nhigh = 1";
+    for (algorithm, target, expected) in [
+        ("\"boosted-leaves\"\nrate = 2.5", number, "at most 2"),
+        ("\"boosted-leaves\"\nrate = 0.0", number, "above 0"),
+        ("\"boosted-leaves\"\npenalty = -1.0", number, "from 0 on"),
+        (
+            "\"boosted-leaves\"",
+            "classes = [\"a\", \"b\"]",
+            "instead of \"classes\"",
+        ),
+        (
+            "\"leaves\"\nrate = 1.0",
+            number,
+            "of \"algorithm\" \"boosted-leaves\"",
+        ),
+        ("\"leafs\"", number, "not \"leaves\" or \"boosted-leaves\""),
+    ] {
+        let error = spec(algorithm, target);
+        assert!(error.contains(expected), "{algorithm} {target}: {error}");
+    }
 }
 
 /// Of models whose leaves count something else, and of columns in another order.

@@ -22,8 +22,8 @@ const MAX_SPEC: u64 = 1 << 20;
 ///
 /// Of gradient descent, the simulation has the noise that encrypted steps have, on rows of a table or on
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
-/// (algorithm = "leaves") the trees come from a model file, and the form of sums is chosen so that counts
-/// are exact.
+/// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
+/// so that counts are exact.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -42,7 +42,8 @@ pub(crate) struct CompileTraining {
         conflicts_with = "data"
     )]
     rows: usize,
-    /// The model whose trees' leaves are to be refitted; of leaves alone
+    /// The model whose trees' leaves are to be refitted: a forest, or with algorithm = "boosted-leaves" a
+    /// boosted regressor; of leaves alone
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["data", "rows"])]
     structure: Option<InputSource>,
     /// The program to write, - for standard output

@@ -5,6 +5,7 @@
 //! and of its label. Which leaf it reaches stays hidden; sums over rows of what each leaf has are
 //! integers, and come out exact.
 
+mod boosted;
 mod program;
 mod refit;
 mod rows;
@@ -12,11 +13,12 @@ mod spec;
 mod structure;
 mod tree;
 
+pub use boosted::BoostedStep;
 pub use program::{LeafTraining, SumForm};
 pub use refit::{LeafCounts, Refitted};
 pub use rows::{LeafRow, LeafRowEncoder};
 pub use spec::LeafSpec;
-pub use structure::{Structure, StructureNode};
+pub use structure::{Structure, StructureNode, TreeSum};
 pub use tree::{LeafNode, LeafTree};
 
 use cipherfn_protocol::specs::Bits;
@@ -36,7 +38,8 @@ pub enum LeafTarget {
         /// The classes.
         classes: Vec<String>,
     },
-    /// A number, in steps from `low` on: the bits of how many.
+    /// A number, or of boosted leaves what a model leaves of one; in steps from `low` on: the bits of how
+    /// many.
     Number {
         /// Header name.
         name: String,

@@ -6,7 +6,7 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_client::training::leaves::shape;
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::structure::structure;
+use cipherfn_compiler::structure::{boosted_structure, structure};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{choose_sums, key_parts, noise};
@@ -27,7 +27,12 @@ impl CompileTraining {
     ) -> Result<()> {
         let spec = LeafSpec::from_toml(text).with_context(|| self.spec.name())?;
         let model = read_model(&source.read_all(MAX_MODEL)?).with_context(|| source.name())?;
-        let structure = structure(&model).with_context(|| source.name())?;
+        let structure = if spec.is_boosted() {
+            boosted_structure(&model)
+        } else {
+            structure(&model)
+        };
+        let structure = structure.with_context(|| source.name())?;
         let training = spec.with(&structure);
         let training = training.with_context(|| self.spec.name())?;
         let set = ParameterSet::by_name(SET)?;
@@ -44,7 +49,8 @@ impl CompileTraining {
         let trees = training.trees();
         let leaves: usize = trees.iter().map(LeafTree::leaves).sum();
         let rows = training.sums().rows();
-        let value = serde_json::json!({
+        let step = training.boosted().map(|step| (step.rate, step.penalty));
+        let mut value = serde_json::json!({
             "trees": trees.len(),
             "leaves": leaves,
             "selectors": training.selectors(),
@@ -53,10 +59,22 @@ impl CompileTraining {
             "rows_a_sum": rows,
             "largest_error": noise.error,
         });
+        if let Some((rate, penalty)) = step {
+            value["rate"] = rate.into();
+            value["penalty"] = penalty.into();
+        }
         terminal.summary(&value, || {
-            terminal::facts([
+            let mut facts = vec![
                 ("program", training.name().to_owned()),
                 ("trees", format!("{} with {leaves} leaves", trees.len())),
+            ];
+            if let Some((rate, penalty)) = step {
+                let text = format!(
+                    "of boosted leaves, {rate} of the mean residual, penalty {penalty}: labels are encrypted as what the model leaves of them"
+                );
+                facts.push(("step", text));
+            }
+            facts.extend([
                 (
                     "upload",
                     format!(
@@ -72,7 +90,8 @@ impl CompileTraining {
                         noise.error
                     ),
                 ),
-            ])
+            ]);
+            terminal::facts(facts)
         })
     }
 }

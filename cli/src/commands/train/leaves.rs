@@ -37,8 +37,9 @@ impl Train {
         let refitted = training.refit(rows.len(), &counts)?;
         output.write_all(&write_onnx(&refitted.model))?;
         output.finish()?;
+        let residuals = training.residuals(&rows, &refitted.model);
         let reply: usize = sums.iter().map(Vec::len).sum();
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "rows": rows.len(),
             "trees": training.trees().len(),
             "empty_leaves": refitted.empty,
@@ -47,6 +48,10 @@ impl Train {
             "reply_bytes": reply,
             "clipped": clipped,
         });
+        if let Some((before, after)) = residuals {
+            value["residual_before"] = before.into();
+            value["residual"] = after.into();
+        }
         terminal.summary(&value, || {
             let mut facts = vec![
                 ("rows", rows.len().to_string()),
@@ -58,15 +63,23 @@ impl Train {
                 ("counts", terminal::bytes(reply as u64)),
                 ("file", self.output.name()),
             ];
+            if let Some((before, after)) = residuals {
+                let text = format!("{before:.4} of these rows before the step, {after:.4} after it (root mean square)");
+                facts.push(("residual", text));
+            }
             if refitted.empty > 0 {
-                let text = format!(
-                    "{} leaves have no row, and what the nearest node above has",
-                    refitted.empty
-                );
+                let kept = match residuals {
+                    Some(_) => "what they had",
+                    None => "what the nearest node above has",
+                };
+                let text = format!("{} leaves have no row, and {kept}", refitted.empty);
                 facts.push(("empty", text));
             }
             if clipped > 0 {
-                let text = format!("{clipped} targets lie outside of their range");
+                let text = match residuals {
+                    Some(_) => format!("{clipped} residuals are longer than the target's range"),
+                    None => format!("{clipped} targets lie outside of their range"),
+                };
                 facts.push(("clipped", text));
             }
             terminal::facts(facts)

@@ -1,7 +1,7 @@
 //! Programs: a spec with trees and the form of their sums.
 
 use super::spec::{LeafSpec, LeafSpecV1};
-use super::{LeafNode, LeafTarget, LeafTree, Structure, StructureNode};
+use super::{BoostedStep, LeafNode, LeafTarget, LeafTree, Structure, StructureNode, TreeSum};
 use crate::error::TrainingError;
 use crate::spec::Version;
 use cipherfn_protocol::hash::Hash;
@@ -19,6 +19,8 @@ struct ProgramV1 {
     spec: LeafSpecV1,
     sums: SumForm,
     tree: Vec<LeafTree>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<TreeSum>,
 }
 
 /// The field that programs of leaves have, and no others.
@@ -73,7 +75,8 @@ impl LeafSpec {
     /// [`LeafTraining::with_sums`].
     ///
     /// # Errors
-    /// A structure of other features, or whose thresholds are no cuts of the spec.
+    /// A structure of other features, or whose thresholds are no cuts of the spec; of boosted leaves one
+    /// that does not say what they say.
     pub fn with(&self, structure: &Structure) -> Result<LeafTraining, TrainingError> {
         let cuts = self.cuts(structure)?;
         let mut spec = self.0.clone();
@@ -105,11 +108,17 @@ impl LeafSpec {
             })
         });
         let tree = trees.collect::<Result<_, TrainingError>>()?;
+        let start = if self.is_boosted() {
+            structure.sum.clone()
+        } else {
+            None
+        };
         LeafTraining::check(ProgramV1 {
             format: spec.format,
             spec,
             sums: SumForm::LEAST,
             tree,
+            start,
         })
     }
 }
@@ -157,6 +166,14 @@ impl LeafTraining {
         }
         for (index, tree) in trees.iter().enumerate() {
             tree.check(&format!("tree {}", index + 1), &counts)?;
+        }
+        match (&document.start, spec.is_boosted()) {
+            (Some(start), true) => start.check(trees)?,
+            (None, false) => {}
+            (None, true) => {
+                return field("boosted leaves have no \"start\": what the model says".into());
+            }
+            (Some(_), false) => return field("a \"start\" is of boosted leaves alone".into()),
         }
         let SumForm {
             base_log,
@@ -236,6 +253,17 @@ impl LeafTraining {
     /// The trees.
     pub fn trees(&self) -> &[LeafTree] {
         &self.document.tree
+    }
+
+    /// The step that is taken, of boosted leaves.
+    pub fn boosted(&self) -> Option<BoostedStep<'_>> {
+        let spec = &self.document.spec;
+        let start = self.document.start.as_ref()?;
+        Some(BoostedStep {
+            start,
+            rate: spec.rate.unwrap_or(1.0),
+            penalty: spec.penalty.unwrap_or(0.0),
+        })
     }
 
     /// Form of the sums.

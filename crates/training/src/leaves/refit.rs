@@ -1,6 +1,6 @@
 //! From counts to leaves.
 
-use super::{LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
+use super::{BoostedStep, LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
 use crate::error::TrainingError;
 use crate::model::{FittedFunction, FittedModel, FittedNode, ScaledColumn};
 
@@ -18,7 +18,8 @@ pub struct LeafCounts {
 pub struct Refitted {
     /// The model.
     pub model: FittedModel,
-    /// Leaves that no row reached: they have what the nearest node above them with rows has.
+    /// Leaves that no row reached: they have what the nearest node above them with rows has; of boosted
+    /// leaves what they had.
     pub empty: usize,
 }
 
@@ -53,7 +54,7 @@ impl LeafCounts {
 
 impl LeafTraining {
     /// The model of counts: what trees say is the mean over the rows of a leaf, what all say together the
-    /// mean over the trees.
+    /// mean over the trees. Boosted leaves take their step ([`super::boosted`]).
     ///
     /// # Errors
     /// Counts that no `rows` rows leave.
@@ -77,7 +78,10 @@ impl LeafTraining {
                 )));
             }
             empty += counts.rows.iter().filter(|rows| **rows == 0).count();
-            fitted.push(self.nodes(tree, &totals));
+            fitted.push(match self.boosted() {
+                Some(step) => self.stepped(tree, &totals, (&step, &step.start.leaves[number])),
+                None => self.means(tree, &totals),
+            });
         }
         let labels = match self.target() {
             LeafTarget::Classes { classes, .. } => Some(classes.clone()),
@@ -94,9 +98,15 @@ impl LeafTraining {
                 numbers: numbers.collect(),
                 squares: false,
                 categories: Vec::new(),
-                function: FittedFunction::Trees {
-                    trees: fitted,
-                    labels,
+                function: match self.boosted() {
+                    Some(step) => FittedFunction::Boosted {
+                        base: step.start.base,
+                        trees: fitted,
+                    },
+                    None => FittedFunction::Trees {
+                        trees: fitted,
+                        labels,
+                    },
                 },
             },
             empty,
@@ -113,8 +123,7 @@ impl LeafTraining {
         }
     }
 
-    fn nodes(&self, tree: &LeafTree, totals: &Totals) -> Vec<FittedNode> {
-        let cuts = self.cuts();
+    fn means(&self, tree: &LeafTree, totals: &Totals) -> Vec<FittedNode> {
         // The nearest node with rows, which is known of parents first.
         let mut counted = vec![0; tree.nodes.len()];
         for (index, node) in tree.nodes.iter().enumerate() {
@@ -126,9 +135,15 @@ impl LeafTraining {
                 counted[below as usize] = counted[index];
             }
         }
-        let nodes = tree.nodes.iter().zip(counted);
-        let fitted = nodes.map(|(node, counted)| match *node {
-            LeafNode::Leaf => FittedNode::Leaf(self.values(totals, counted)),
+        self.with_leaves(tree, |node| self.values(totals, counted[node]))
+    }
+
+    /// The tree with what `says` gives for its leaves, by their nodes.
+    fn with_leaves(&self, tree: &LeafTree, says: impl Fn(usize) -> Vec<f64>) -> Vec<FittedNode> {
+        let cuts = self.cuts();
+        let nodes = tree.nodes.iter().enumerate();
+        let fitted = nodes.map(|(index, node)| match *node {
+            LeafNode::Leaf => FittedNode::Leaf(says(index)),
             LeafNode::Split {
                 column,
                 cut,
@@ -144,6 +159,27 @@ impl LeafTraining {
             },
         });
         fitted.collect()
+    }
+
+    /// The tree after the step: of its leaves' values, `before`, and of what their rows have left.
+    fn stepped(
+        &self,
+        tree: &LeafTree,
+        totals: &Totals,
+        (step, before): (&BoostedStep<'_>, &[f64]),
+    ) -> Vec<FittedNode> {
+        let numbers = tree.numbers();
+        let part = step.rate / self.trees().len() as f64;
+        self.with_leaves(tree, |node| {
+            let rows = totals.rows[node] as f64;
+            let added = if rows > 0.0 {
+                let residuals: f64 = self.values(totals, node).iter().sum();
+                part * residuals * (rows / (rows + step.penalty))
+            } else {
+                0.0
+            };
+            vec![before[numbers[node]] + added]
+        })
     }
 
     /// A mean a class, or of the number.

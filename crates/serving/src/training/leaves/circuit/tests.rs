@@ -41,6 +41,7 @@ fn training() -> LeafTraining {
             vec![split(0, 2.0, 1, 2), leaf, split(0, 1.0, 3, 4), leaf, leaf],
             vec![leaf],
         ],
+        sum: None,
     };
     let form = SumForm {
         base_log: 9,
@@ -94,6 +95,7 @@ fn thresholds_are_cuts() {
             StructureNode::Leaf,
             StructureNode::Leaf,
         ]],
+        sum: None,
     };
     let error = spec.with(&structure).unwrap_err().to_string();
     assert!(
