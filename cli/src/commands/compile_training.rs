@@ -23,7 +23,7 @@ const MAX_SPEC: u64 = 1 << 20;
 /// Of gradient descent, the simulation has the noise that encrypted steps have, on rows of a table or on
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
 /// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
-/// so that counts are exact.
+/// so that counts are exact. Of a tree that is grown (algorithm = "tree") the number of round trips is told.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -60,17 +60,20 @@ impl CompileTraining {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let text = String::from_utf8(self.spec.read_all(MAX_SPEC)?)
             .map_err(|_| anyhow!("{} is not UTF-8", self.spec.name()))?;
-        match (&self.structure, LeafSpec::is_spec(&text)) {
-            (Some(structure), true) => return self.leaves(&text, structure, terminal),
-            (None, true) => bail_usage!(
-                "{} is of leaves, whose trees come from a model: give --structure MODEL",
-                self.spec.name()
-            ),
-            (Some(_), false) => bail_usage!(
+        if LeafSpec::is_spec(&text) {
+            if self.data.is_some() {
+                bail_usage!(
+                    "--data is for descent, and {} is of trees",
+                    self.spec.name()
+                );
+            }
+            return self.leaves(&text, self.structure.as_ref(), terminal);
+        }
+        if self.structure.is_some() {
+            bail_usage!(
                 "--structure is for leaves, and {} has no algorithm = \"leaves\"",
                 self.spec.name()
-            ),
-            (None, false) => {}
+            );
         }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {

@@ -6,6 +6,8 @@
 //! integers, and come out exact.
 
 mod boosted;
+mod counts;
+mod growth;
 mod program;
 mod refit;
 mod rows;
@@ -14,15 +16,16 @@ mod structure;
 mod tree;
 
 pub use boosted::BoostedStep;
+pub use counts::{LeafCounts, share};
+pub use growth::{Grown, Growth};
 pub use program::{LeafTraining, SumForm};
-pub use refit::{LeafCounts, Refitted};
+pub use refit::Refitted;
 pub use rows::{LeafRow, LeafRowEncoder};
 pub use spec::LeafSpec;
 pub use structure::{Structure, StructureNode, TreeSum};
 pub use tree::{LeafNode, LeafTree};
 
 use cipherfn_protocol::specs::Bits;
-use std::ops::Range;
 
 /// Bits of a sum's coefficients that travel: their rounding is a hundredth of the smallest unit that
 /// noise allows.
@@ -66,25 +69,5 @@ impl LeafTarget {
             Self::Classes { classes, .. } => classes.len() - 1,
             Self::Number { steps, .. } => (u64::BITS - steps.leading_zeros()) as usize,
         }
-    }
-}
-
-impl LeafTraining {
-    /// Trees whose leaves share ciphertexts of so many coefficients, in the order of trees.
-    pub fn blocks(&self, size: usize) -> Vec<Range<usize>> {
-        let mut blocks: Vec<Range<usize>> = Vec::new();
-        let mut room = 0;
-        for (index, tree) in self.trees().iter().enumerate() {
-            let leaves = tree.leaves();
-            match blocks.last_mut() {
-                Some(block) if leaves <= room => block.end = index + 1,
-                _ => {
-                    blocks.push(index..index + 1);
-                    room = size;
-                }
-            }
-            room = room.saturating_sub(leaves);
-        }
-        blocks
     }
 }

@@ -8,11 +8,49 @@ use anyhow::{Context, Result};
 use cipherfn_client::training::leaves::{decrypt_counts, encrypt_rows};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::{ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{LeafCounter, key_parts, require_exact};
-use cipherfn_training::leaves::{LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
+use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
 use std::io::Write;
 use std::time::Instant;
+
+/// Rows of a table, under a key.
+pub(super) struct EncryptedRows {
+    pub(super) rows: Vec<LeafRow>,
+    /// Labels outside of their range.
+    pub(super) clipped: u64,
+    pub(super) encrypted: Vec<u8>,
+    secret: SecretKey,
+    key: ExpandedEvaluationKey,
+}
+
+/// What a pass over rows has counted.
+pub(super) struct Counted {
+    pub(super) counts: Vec<LeafCounts>,
+    /// Of the pass.
+    pub(super) seconds: f64,
+    /// Of the encrypted counts.
+    pub(super) bytes: usize,
+}
+
+impl EncryptedRows {
+    /// Counts them as a server would, and decrypts the counts.
+    pub(super) fn count(&self, training: &LeafTraining) -> Result<Counted> {
+        let (counter, rows) = (
+            LeafCounter::new(training, self.secret.parameter_set())?,
+            self.rows.len(),
+        );
+        let start = Instant::now();
+        let sums = counter.sums(&self.key, &self.encrypted, rows)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Counted {
+            counts: decrypt_counts(&self.secret, training, rows, &sums)?,
+            seconds,
+            bytes: sums.iter().map(Vec::len).sum(),
+        })
+    }
+}
 
 impl Train {
     pub(super) fn leaves(
@@ -29,16 +67,28 @@ impl Train {
         let set = ParameterSet::by_name(SET)?;
         require_exact(&training, set, rows.len()).with_context(|| self.program.name())?;
         let (secret, key) = keys(self.keys.as_deref(), &key_parts(set)?)?;
-        let encrypted = encrypt_rows(&secret, &training, &rows)?;
-        let start = Instant::now();
-        let sums = LeafCounter::new(&training, set)?.sums(&key, &encrypted, rows.len())?;
-        let seconds = start.elapsed().as_secs_f64();
-        let counts = decrypt_counts(&secret, &training, rows.len(), &sums)?;
+        let rows = EncryptedRows {
+            encrypted: encrypt_rows(&secret, &training, &rows)?,
+            rows,
+            clipped,
+            secret,
+            key,
+        };
+        if training.growth().is_some() {
+            return self.grown(training, &rows, output, terminal);
+        }
+        let Counted {
+            counts,
+            seconds,
+            bytes: reply,
+        } = rows.count(&training)?;
+        let EncryptedRows {
+            rows, encrypted, ..
+        } = rows;
         let refitted = training.refit(rows.len(), &counts)?;
         output.write_all(&write_onnx(&refitted.model))?;
         output.finish()?;
         let residuals = training.residuals(&rows, &refitted.model);
-        let reply: usize = sums.iter().map(Vec::len).sum();
         let mut value = serde_json::json!({
             "rows": rows.len(),
             "trees": training.trees().len(),

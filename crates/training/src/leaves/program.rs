@@ -1,7 +1,9 @@
 //! Programs: a spec with trees and the form of their sums.
 
 use super::spec::{LeafSpec, LeafSpecV1};
-use super::{BoostedStep, LeafNode, LeafTarget, LeafTree, Structure, StructureNode, TreeSum};
+use super::{
+    BoostedStep, Growth, LeafNode, LeafTarget, LeafTree, Structure, StructureNode, TreeSum,
+};
 use crate::error::TrainingError;
 use crate::spec::Version;
 use cipherfn_protocol::hash::Hash;
@@ -78,6 +80,12 @@ impl LeafSpec {
     /// A structure of other features, or whose thresholds are no cuts of the spec; of boosted leaves one
     /// that does not say what they say.
     pub fn with(&self, structure: &Structure) -> Result<LeafTraining, TrainingError> {
+        if self.is_grown() {
+            return Err(TrainingError::field(
+                "document",
+                "its tree is grown, and has no structure before; leave it out",
+            ));
+        }
         let cuts = self.cuts(structure)?;
         let mut spec = self.0.clone();
         for (column, cuts) in spec.column.iter_mut().zip(&cuts) {
@@ -119,6 +127,28 @@ impl LeafSpec {
             sums: SumForm::LEAST,
             tree,
             start,
+        })
+    }
+}
+
+impl LeafSpec {
+    /// The program of a tree that is grown, before its first level.
+    ///
+    /// # Errors
+    /// A spec of another algorithm.
+    pub fn seed(&self) -> Result<LeafTraining, TrainingError> {
+        if !self.is_grown() {
+            return Err(TrainingError::field(
+                "document",
+                "its leaves are those of a structure; give one",
+            ));
+        }
+        LeafTraining::check(ProgramV1 {
+            format: self.0.format,
+            spec: self.0.clone(),
+            sums: SumForm::LEAST,
+            tree: vec![LeafTree::seed()],
+            start: None,
         })
     }
 }
@@ -166,6 +196,9 @@ impl LeafTraining {
         }
         for (index, tree) in trees.iter().enumerate() {
             tree.check(&format!("tree {}", index + 1), &counts)?;
+        }
+        if spec.is_grown() && trees.len() > 1 {
+            return field("there are several trees, and one is grown at a time".into());
         }
         match (&document.start, spec.is_boosted()) {
             (Some(start), true) => start.check(trees)?,
@@ -219,6 +252,14 @@ impl LeafTraining {
         })
     }
 
+    /// The same with another tree.
+    pub(super) fn with_tree(&self, tree: LeafTree) -> Result<Self, TrainingError> {
+        Self::check(ProgramV1 {
+            tree: vec![tree],
+            ..self.document.clone()
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.document.spec.name
@@ -263,6 +304,15 @@ impl LeafTraining {
             start,
             rate: spec.rate.unwrap_or(1.0),
             penalty: spec.penalty.unwrap_or(0.0),
+        })
+    }
+
+    /// How the tree is grown, where it is.
+    pub fn growth(&self) -> Option<Growth> {
+        let spec = &self.document.spec;
+        spec.is_grown().then(|| Growth {
+            depth: spec.depth.unwrap_or(1),
+            rows_a_leaf: spec.rows_a_leaf.unwrap_or(1),
         })
     }
 

@@ -1,17 +1,8 @@
 //! From counts to leaves.
 
-use super::{BoostedStep, LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
+use super::{BoostedStep, LeafCounts, LeafNode, LeafTarget, LeafTraining, LeafTree};
 use crate::error::TrainingError;
 use crate::model::{FittedFunction, FittedModel, FittedNode, ScaledColumn};
-
-/// What all rows left in the leaves of a tree, by the number of the leaf.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeafCounts {
-    /// Rows.
-    pub rows: Vec<u64>,
-    /// For each bit of a label the rows that have it.
-    pub labels: Vec<Vec<u64>>,
-}
 
 /// Trees with refitted leaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,35 +12,6 @@ pub struct Refitted {
     /// Leaves that no row reached: they have what the nearest node above them with rows has; of boosted
     /// leaves what they had.
     pub empty: usize,
-}
-
-impl LeafCounts {
-    /// Of no rows, for a tree and labels of so many bits.
-    pub fn new(tree: &LeafTree, bits: usize) -> Self {
-        let leaves = tree.leaves();
-        Self {
-            rows: vec![0; leaves],
-            labels: vec![vec![0; leaves]; bits],
-        }
-    }
-
-    /// Those of rows in the clear.
-    pub fn of(training: &LeafTraining, rows: &[LeafRow]) -> Vec<Self> {
-        let bits = training.target().bits();
-        let count = |tree: &LeafTree| {
-            let mut counts = Self::new(tree, bits);
-            let numbers = tree.numbers();
-            for row in rows {
-                let leaf = numbers[tree.reach(&row.bins)];
-                counts.rows[leaf] += 1;
-                for (own, bit) in counts.labels.iter_mut().zip(training.label_bits(row.label)) {
-                    own[leaf] += u64::from(bit);
-                }
-            }
-            counts
-        };
-        training.trees().iter().map(count).collect()
-    }
 }
 
 impl LeafTraining {
@@ -63,16 +25,16 @@ impl LeafTraining {
         let mut empty = 0;
         let mut fitted = Vec::with_capacity(trees.len());
         if counts.len() != trees.len() {
-            return Err(impossible(
-                "there are counts of another number of trees".into(),
+            return Err(TrainingError::impossible(
+                "there are counts of another number of trees",
             ));
         }
         for (number, (tree, counts)) in trees.iter().zip(counts).enumerate() {
-            let totals = Totals::of(tree, counts);
+            let totals = of_nodes(tree, counts);
             let is_possible = totals.rows[0] == rows as u64
                 && (0..tree.nodes.len()).all(|node| self.is_possible(&totals, node));
             if !is_possible {
-                return Err(impossible(format!(
+                return Err(TrainingError::impossible(format!(
                     "tree {} has counts that {rows} rows do not leave",
                     number + 1
                 )));
@@ -114,7 +76,7 @@ impl LeafTraining {
     }
 
     /// Whether some rows have these labels.
-    fn is_possible(&self, totals: &Totals, node: usize) -> bool {
+    pub(super) fn is_possible(&self, totals: &LeafCounts, node: usize) -> bool {
         let rows = totals.rows[node];
         let labels = totals.labels.iter().map(|bit| bit[node]);
         match self.target() {
@@ -123,7 +85,7 @@ impl LeafTraining {
         }
     }
 
-    fn means(&self, tree: &LeafTree, totals: &Totals) -> Vec<FittedNode> {
+    fn means(&self, tree: &LeafTree, totals: &LeafCounts) -> Vec<FittedNode> {
         // The nearest node with rows, which is known of parents first.
         let mut counted = vec![0; tree.nodes.len()];
         for (index, node) in tree.nodes.iter().enumerate() {
@@ -165,7 +127,7 @@ impl LeafTraining {
     fn stepped(
         &self,
         tree: &LeafTree,
-        totals: &Totals,
+        totals: &LeafCounts,
         (step, before): (&BoostedStep<'_>, &[f64]),
     ) -> Vec<FittedNode> {
         let numbers = tree.numbers();
@@ -183,7 +145,7 @@ impl LeafTraining {
     }
 
     /// A mean a class, or of the number.
-    fn values(&self, totals: &Totals, node: usize) -> Vec<f64> {
+    fn values(&self, totals: &LeafCounts, node: usize) -> Vec<f64> {
         let rows = totals.rows[node] as f64;
         let labels = totals.labels.iter().map(|bit| bit[node]);
         match self.target() {
@@ -202,17 +164,10 @@ impl LeafTraining {
 }
 
 /// Counts of all nodes: those of the leaves below.
-struct Totals {
-    rows: Vec<u64>,
-    labels: Vec<Vec<u64>>,
-}
-
-impl Totals {
-    fn of(tree: &LeafTree, counts: &LeafCounts) -> Self {
-        Self {
-            rows: totals(tree, &counts.rows),
-            labels: counts.labels.iter().map(|bit| totals(tree, bit)).collect(),
-        }
+fn of_nodes(tree: &LeafTree, counts: &LeafCounts) -> LeafCounts {
+    LeafCounts {
+        rows: totals(tree, &counts.rows),
+        labels: counts.labels.iter().map(|bit| totals(tree, bit)).collect(),
     }
 }
 
@@ -226,8 +181,4 @@ fn totals(tree: &LeafTree, leaves: &[u64]) -> Vec<u64> {
         };
     }
     totals
-}
-
-fn impossible(problem: String) -> TrainingError {
-    TrainingError::Impossible { problem }
 }

@@ -1,6 +1,6 @@
 //! Specs of refitted leaves, without trees.
 
-use super::{LeafTarget, Structure, StructureNode, boosted};
+use super::{LeafTarget, Structure, StructureNode, boosted, growth};
 use crate::error::TrainingError;
 use crate::spec::{ColumnV1, Version, list, range, unique};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 const LEAVES: &str = "leaves";
 const BOOSTED: &str = "boosted-leaves";
+const GROWN: &str = "tree";
+const ALGORITHMS: [&str; 3] = [LEAVES, BOOSTED, GROWN];
 /// Most columns, each of which takes some selectors.
 const MAX_COLUMNS: usize = 1000;
 /// Most cuts of a column: 12 bits.
@@ -25,6 +27,10 @@ pub(super) struct LeafSpecV1 {
     pub(super) rate: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) penalty: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) depth: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rows_a_leaf: Option<u64>,
     pub(super) column: Vec<CutsV1>,
     target: TargetV1,
 }
@@ -65,7 +71,7 @@ impl LeafSpec {
     /// Whether a text is a spec of leaves, as far as its algorithm tells: other trainings have other ones.
     pub fn is_spec(text: &str) -> bool {
         toml::from_str(text)
-            .is_ok_and(|named: AlgorithmName| [LEAVES, BOOSTED].contains(&named.algorithm.as_str()))
+            .is_ok_and(|named: AlgorithmName| ALGORITHMS.contains(&named.algorithm.as_str()))
     }
 
     /// Reads a spec, TOML.
@@ -83,6 +89,11 @@ impl LeafSpec {
     /// Whether leaves are those of a model whose trees add up: its structure must say what they say.
     pub fn is_boosted(&self) -> bool {
         self.0.is_boosted()
+    }
+
+    /// Whether the tree is grown, so that there is no structure.
+    pub fn is_grown(&self) -> bool {
+        self.0.is_grown()
     }
 
     /// Cuts of each column with a structure: its thresholds where the spec has no cuts.
@@ -134,11 +145,15 @@ impl LeafSpecV1 {
         self.algorithm == BOOSTED
     }
 
+    pub(super) fn is_grown(&self) -> bool {
+        self.algorithm == GROWN
+    }
+
     pub(super) fn check(&self) -> Result<LeafTarget, TrainingError> {
         let field = |problem: String| TrainingError::field("document", problem);
-        if ![LEAVES, BOOSTED].contains(&self.algorithm.as_str()) {
+        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
             return Err(field(format!(
-                "\"algorithm\" is {:?}, not {LEAVES:?} or {BOOSTED:?}",
+                "\"algorithm\" is {:?}, not {LEAVES:?}, {BOOSTED:?} or {GROWN:?}",
                 self.algorithm
             )));
         }
@@ -147,6 +162,13 @@ impl LeafSpecV1 {
         } else if self.rate.is_some() || self.penalty.is_some() {
             return Err(field(format!(
                 "\"rate\" and \"penalty\" are of \"algorithm\" {BOOSTED:?}; leave them out"
+            )));
+        }
+        if self.is_grown() {
+            growth::check_depth(self.depth, self.rows_a_leaf)?;
+        } else if self.depth.is_some() || self.rows_a_leaf.is_some() {
+            return Err(field(format!(
+                "\"depth\" and \"rows_a_leaf\" are of \"algorithm\" {GROWN:?}; leave them out"
             )));
         }
         if !(1..=MAX_COLUMNS).contains(&self.column.len()) {
@@ -168,6 +190,10 @@ impl LeafSpecV1 {
             let place = format!("column {:?}", column.name);
             unique(&mut names, own, &place)?;
             let cuts = column.cuts.as_deref().unwrap_or_default();
+            if self.is_grown() && cuts.is_empty() {
+                let problem = "it has no \"cuts\", between which a tree could be split; give some, or leave the column out";
+                return Err(TrainingError::field(place, problem));
+            }
             if cuts.len() > MAX_CUTS {
                 let problem = format!("it has {} cuts, at most {MAX_CUTS}", cuts.len());
                 return Err(TrainingError::field(place, problem));
