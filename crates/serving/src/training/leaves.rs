@@ -35,9 +35,23 @@ pub enum LeafError {
         /// Most.
         limit: usize,
     },
+    /// Bins that take more than a circuit has.
+    #[error(
+        "{column} has {bins} bins, {places} in the leaves of the last level, and at most {limit} fit a ciphertext; lower \"depth\" or give it fewer \"cuts\""
+    )]
+    TooManyBins {
+        /// The column.
+        column: String,
+        /// Its bins.
+        bins: usize,
+        /// Bins of all leaves.
+        places: usize,
+        /// Most.
+        limit: usize,
+    },
     /// More noise than a count of any row bears.
     #[error(
-        "counts of these trees are not exact: {path} choices on the way of a row leave an error of {error:.2} of a row; take fewer or flatter trees, or fewer cuts"
+        "counts of these trees are not exact: {path} choices on the way of a row leave an error of {error:.2} of a row; take fewer or flatter trees, or fewer cuts or columns"
     )]
     Drowns {
         /// CMUXes.
