@@ -200,7 +200,7 @@ impl PreparedQuery {
         });
         let figures = figures.collect::<Result<_, _>>()?;
         let named: Vec<&Schema> = places.iter().map(|place| &schemas[*place]).collect();
-        let hash = query_hash(&sent, &named)?;
+        let hash = query_hash(&sent, &named, rows_per_sum)?;
         Ok(Self {
             key: first.key,
             plan,
