@@ -2,6 +2,7 @@
 
 mod bulk;
 mod frame_models;
+mod frame_names;
 mod frame_stages;
 mod frames;
 mod service;
