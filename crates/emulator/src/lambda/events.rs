@@ -20,7 +20,7 @@ pub(crate) struct Events(PathBuf);
 
 /// An event in its file.
 #[derive(Serialize, Deserialize)]
-struct Event {
+struct EventFile {
     function: String,
     id: String,
     event: String,
@@ -38,7 +38,7 @@ impl Events {
 
     /// Keeps an event of a function.
     pub(crate) fn keep(&self, function: &str, invocation: &Invocation) -> io::Result<()> {
-        let event = Event {
+        let event = EventFile {
             function: function.to_owned(),
             id: invocation.id.clone(),
             event: String::from_utf8(invocation.event.to_vec()).map_err(io::Error::other)?,
@@ -66,11 +66,11 @@ impl Events {
                 fs::remove_file(path)?;
                 continue;
             }
-            let event: Event = serde_json::from_slice(&fs::read(path)?)?;
+            let event: EventFile = serde_json::from_slice(&fs::read(path)?)?;
             left.push((entry.metadata()?.modified()?, event));
         }
         left.sort_by_key(|(taken, _)| *taken);
-        let invocation = |event: Event| Invocation {
+        let invocation = |event: EventFile| Invocation {
             id: event.id,
             event: event.event.into(),
             trace: event.trace,
