@@ -18,15 +18,16 @@ use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{BaseLog, Bits, ColumnKind, Gadget, InputColumn, Levels};
 use cipherfn_protocol::statement::SignedStatement;
+use cipherfn_scheme::descent::{BatchShape, decrypt_forms, form_bytes};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::frames::{StoredFrame, StoredRows};
-use cipherfn_serving::training::Total;
+use cipherfn_serving::training::{Total, answer_forms};
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify, verify_grant};
 use cipherfn_table::Table;
-use cipherfn_training::descent::{DescentState, RowsChunk, Training};
+use cipherfn_training::descent::{DescentState, Forms, RowsChunk, RowsHead, Training};
 use cipherfn_training::{Contribution, StatisticsSpec};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -87,6 +88,8 @@ pub const TARGETS: &[Target] = &[
         name: "training_rows",
         seeds: &["golden/v3/training.rows.cfd"],
         run: |bytes| {
+            // What a service reads of an owner's upload, before all of it is read.
+            drop(RowsHead::read(bytes));
             if let Ok(chunk) = RowsChunk::from_file_bytes(bytes) {
                 let _ = chunk.hashes(1 << 10).count();
             }
@@ -104,6 +107,28 @@ pub const TARGETS: &[Target] = &[
             let (_, secret) = &*STATISTICS;
             let named = (8, Hash::of(bytes));
             drop(decrypt_weights(secret, &PROGRAM, named, bytes));
+        },
+        framed: true,
+    },
+    Target {
+        name: "forms_query",
+        seeds: &["golden/v3/training.forms.cfq"],
+        run: |bytes| drop(answer_forms(&WEIGHTS, bytes)),
+        framed: true,
+    },
+    Target {
+        name: "forms",
+        seeds: &["golden/v3/training.forms.cfr"],
+        run: |bytes| {
+            let (_, secret) = &*STATISTICS;
+            let features = 3;
+            if let (Ok(forms), Ok(shape)) = (
+                Forms::from_file_bytes(bytes),
+                BatchShape::new(secret.parameter_set(), features),
+            ) {
+                let mut batches = forms.forms.chunks(form_bytes(&shape));
+                let _ = batches.all(|batch| decrypt_forms(secret, &shape, batch).is_ok());
+            }
         },
         framed: true,
     },
@@ -263,7 +288,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "grant",
-        seeds: &["golden/v3/rows.grant"],
+        seeds: &["golden/v3/rows.grant", "golden/v3/training.grant"],
         run: |bytes| drop(SignedGrant::from_json(bytes).map(|signed| verify_grant(&signed))),
         framed: false,
     },
@@ -290,6 +315,12 @@ static CLIENT: LazyLock<(Client, SecretKey)> = LazyLock::new(|| {
 static PROGRAM: LazyLock<Training> = LazyLock::new(|| {
     let bytes = std::fs::read(golden().with_file_name("v3").join("training.cfn"));
     Training::from_json(&bytes.expect("a golden file")).expect("a program")
+});
+
+/// Weights that a training has left.
+static WEIGHTS: LazyLock<DescentState> = LazyLock::new(|| {
+    let bytes = std::fs::read(golden().with_file_name("v3").join("training.state.cfd"));
+    DescentState::from_file_bytes(&bytes.expect("a golden file")).expect("a state")
 });
 
 /// What contributions are to, and the key that opens them.

@@ -1,13 +1,15 @@
 //! Files of earlier releases keep being read, and are written as they were.
 
 use super::{encrypt_apart, training};
-use cipherfn_client::training::decrypt_weights;
+use cipherfn_client::training::{KeptModel, decrypt_weights};
+use cipherfn_scheme::descent::{BatchShape, decrypt_forms};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::training::{Descent, SET, noise, required_parts};
+use cipherfn_serving::training::{Descent, SET, answer_forms, noise, required_parts};
 use cipherfn_tests::golden;
 use cipherfn_training::descent::{
-    DescentState, RowsChunk, StepNoise, Training, mean_square, rows_hash, simulate, synthetic,
+    DescentStart, DescentState, Forms, FormsQuery, KeptWeights, RowsChunk, StepNoise, Training,
+    mean_square, rows_hash, simulate, synthetic,
 };
 use std::sync::Arc;
 
@@ -60,6 +62,38 @@ fn files_keep_their_bytes() {
     }
 }
 
+/// A query to trained weights and its reply keep being read, answered and opened.
+#[test]
+fn queries_to_trained_weights_keep_their_bytes() {
+    let read = |name| std::fs::read(golden_file(name)).unwrap();
+    let (asked, replied) = (read("training.forms.cfq"), read("training.forms.cfr"));
+    let (training, secret) = (golden_training(), golden_key());
+    let query = FormsQuery::from_file_bytes(&asked).unwrap();
+    assert_eq!(query.to_file_bytes(), asked);
+    assert_eq!((query.program, query.rows), (training.hash(), 8));
+    let reply = Forms::from_file_bytes(&replied).unwrap();
+    assert_eq!(reply.to_file_bytes(), replied);
+    let state = DescentState::from_file_bytes(&read("training.state.cfd")).unwrap();
+    let again = answer_forms(&state, &asked).unwrap();
+    assert_eq!((again.query, again.key), (reply.query, reply.key));
+    let chunk = RowsChunk::from_file_bytes(&read("training.rows.cfd")).unwrap();
+    let named = (8, rows_hash(chunk.hashes(chunk.batches.len())));
+    let state = state.to_file_bytes();
+    let weights = decrypt_weights(&secret, &training, named, &state).unwrap();
+    let shape = BatchShape::new(secret.parameter_set(), training.features()).unwrap();
+    for forms in [&reply.forms, &again.forms] {
+        let words = decrypt_forms(&secret, &shape, forms).unwrap();
+        for (place, (features, _)) in synthetic(&training, 8).iter().enumerate() {
+            let sign = if place % 2 == 1 { -1.0 } else { 1.0 };
+            let form = sign * words[place] as i64 as f64 * 2f64.powi(-64);
+            let products = features.iter().zip(&weights[0]);
+            let z: f64 = products.map(|(x, weight)| f64::from(*x) * weight).sum();
+            // Eight rows of three features: the error is below a millionth.
+            assert!((form - z).abs() < 2f64.powi(-16), "row {place}: {form} {z}");
+        }
+    }
+}
+
 /// Made the files of [`files_keep_their_bytes`], once.
 #[test]
 #[ignore = "writes golden files anew"]
@@ -76,4 +110,28 @@ fn make_golden_files() {
     let mut descent = Descent::new(&training, &key, chunks).unwrap();
     while descent.step(&key).unwrap() {}
     std::fs::write(golden_file("training.state.cfd"), descent.finish().unwrap()).unwrap();
+}
+
+/// Made the files of [`queries_to_trained_weights_keep_their_bytes`], once.
+#[test]
+#[ignore = "writes golden files anew"]
+fn make_golden_forms() {
+    let (training, secret) = (golden_training(), golden_key());
+    let rows = synthetic(&training, 8);
+    let state = std::fs::read(golden_file("training.state.cfd")).unwrap();
+    let state = DescentState::from_file_bytes(&state).unwrap();
+    let set = ParameterSet::by_name(SET).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
+    let simulated = simulate(&training, &rows, &noise).unwrap();
+    let begun = (&DescentStart::zero(&training), 8);
+    let weights = KeptWeights::of(&training, begun, &simulated).unwrap();
+    let kept = KeptModel {
+        training: &training,
+        weights: &weights,
+    };
+    let features: Vec<Vec<i32>> = rows.into_iter().map(|(features, _)| features).collect();
+    let query = kept.ask(&secret, &features).unwrap().query;
+    let reply = answer_forms(&state, &query).unwrap().to_file_bytes();
+    std::fs::write(golden_file("training.forms.cfq"), query).unwrap();
+    std::fs::write(golden_file("training.forms.cfr"), reply).unwrap();
 }
