@@ -8,11 +8,16 @@
 //!   v + rate / M  R / (n + penalty)
 //! ```
 //!
-//! R is the negative gradient of half of the squared error in v, n its second derivative. With A_m the
-//! rows' leaves of tree m as a matrix of zeros and ones, the residuals become (I - rate / M B) r, where
-//! B = sum of A_m (A_m' A_m + penalty)^-1 A_m' has eigenvalues from 0 to M. So with a rate of at most 2 the
-//! squared error of these rows does not rise, whatever trees have in common; with a rate of 1 and no
-//! penalty the model gets what a forest of these trees says of the residuals.
+//! R is the negative gradient of half of the squared error in v, n its second derivative. With A the rows'
+//! leaves of a tree as a matrix of zeros and ones, the residuals r become
+//!
+//! ```text
+//!   (I - rate / M B) r,   B = sum over trees of A (A' A + penalty)^-1 A'
+//! ```
+//!
+//! where B has eigenvalues from 0 to M. So with a rate of at most 2 the squared error of these rows does not
+//! rise, whatever trees have in common; with a rate of 1 and no penalty the model gets what a forest of
+//! these trees says of the residuals.
 
 use super::structure::TreeSum;
 use super::{LeafRow, LeafTarget, LeafTraining, LeafTree};
@@ -80,7 +85,10 @@ impl TreeSum {
         }
         let values = self.leaves.iter().flatten().chain([&self.base]);
         // Sums of so many stay finite.
-        if let Some(value) = values.into_iter().find(|value| !(value.abs() < MAX_VALUE)) {
+        if let Some(value) = values
+            .into_iter()
+            .find(|value| !value.is_finite() || value.abs() >= MAX_VALUE)
+        {
             let problem =
                 format!("it says {value}; values are below {MAX_VALUE:.0e} on either side");
             return Err(TrainingError::field(place, problem));
@@ -202,6 +210,6 @@ mod tests {
         for (found, expected) in says.zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
-        assert_eq!(*base, 10.0);
+        assert!((base - 10.0).abs() < 1e-12, "{base}");
     }
 }

@@ -8,7 +8,7 @@
 mod histograms;
 mod questions;
 
-use super::LeafError;
+use super::error::LeafError;
 use cipherfn_circuit::MAX_OUTPUTS;
 use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, Input, Node, NodeId, Operand, Output, Rotated, Select,

@@ -1,6 +1,7 @@
 //! What sums of leaf counts are worth, and the form that makes them exact.
 
-use super::{LeafError, circuit};
+use super::circuit;
+use super::error::LeafError;
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise;
 use cipherfn_scheme::parameters::ParameterSet;
