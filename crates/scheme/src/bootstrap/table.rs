@@ -37,7 +37,7 @@ impl Table {
     /// Several functions in one rotation: coefficient i of the turned table is `values[i]`, in units of
     /// 2^-64, for z in [0, 1/2), and minus that for z in [-1/2, 0). z is read in steps that are as
     /// many times as long as there are values, rounded up to a power of two: at most as many values as
-    /// a table has entries ("PBSmanyLUT", Chillotti, Ligier, Orfila and Tap,
+    /// a table has entries (`PBSmanyLUT`, Chillotti, Ligier, Orfila and Tap,
     /// <https://eprint.iacr.org/2021/729>).
     pub fn of_signs(bootstrap: &Bootstrap, values: &[u64]) -> Result<Self, SchemeError> {
         let size = bootstrap.output.polynomial_size;
