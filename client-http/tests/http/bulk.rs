@@ -27,7 +27,7 @@ struct Jobs {
     /// Numbers of addresses by the chunk that they are for, which is the order of the declarations.
     addresses: Vec<Sha256>,
     chunks: HashMap<Sha256, Vec<u8>>,
-    jobs: Vec<JobDeclaration>,
+    orders: Vec<JobDeclaration>,
     /// Requests to S3 under way, and the most at a time.
     under_way: usize,
     most: usize,
@@ -79,19 +79,21 @@ impl Jobs {
             (&Method::PUT, ["uploads", address]) => self.put(address.parse().unwrap(), request),
             (&Method::POST, ["v2", "jobs"]) => {
                 let declared: JobDeclaration = serde_json::from_slice(request.body()).unwrap();
-                self.jobs.push(declared);
-                json(&self.status(request, self.jobs.len() - 1, 0)).into()
+                self.orders.push(declared);
+                json(&self.status(request, self.orders.len() - 1, 0)).into()
             }
             (&Method::GET, ["v2", "jobs", id]) => {
                 let id: JobId = id.parse().unwrap();
-                let job = (0..self.jobs.len()).find(|job| job_id(*job) == id).unwrap();
+                let job = (0..self.orders.len())
+                    .find(|job| job_id(*job) == id)
+                    .unwrap();
                 let from = request.uri().query().unwrap().strip_prefix("from=");
                 json(&self.status(request, job, from.unwrap().parse().unwrap())).into()
             }
             (&Method::DELETE, ["v2", "jobs", _]) => response(204, "text/plain", "").into(),
             (&Method::GET, ["results", job, chunk]) => {
                 let (job, chunk): (usize, usize) = (job.parse().unwrap(), chunk.parse().unwrap());
-                let query = &self.chunks[&self.jobs[job].chunks[chunk].sha256];
+                let query = &self.chunks[&self.orders[job].chunks[chunk].sha256];
                 response(200, "application/octet-stream", answer(query)).into()
             }
             other => panic!("{other:?}"),
@@ -120,7 +122,7 @@ impl Jobs {
     }
 
     fn status(&self, request: &Request, job: usize, from: usize) -> JobStatus {
-        let declared = &self.jobs[job];
+        let declared = &self.orders[job];
         let done = |number: usize| {
             let query = &self.chunks[&declared.chunks[number].sha256];
             let path = format!("/results/{job}/{number}");

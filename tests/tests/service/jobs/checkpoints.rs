@@ -6,6 +6,7 @@ use super::{Owner, kill_in_turn, now, send, stack, stack_with};
 use crate::live::keys::expire_at;
 use crate::models::{FOREST, WIDE_TREE};
 use crate::stack::{Setup, Stack, name, tenants, wait_until};
+use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{ChunkState, JobId};
 use cipherfn_protocol::hash::Sha256;
@@ -256,6 +257,33 @@ async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
     deleted.expect("deleted");
     let status = alice.settled(job).await;
     assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
+}
+
+/// Storage writes a chunk's document and loses its answer, so that it is asked again and refuses: the
+/// attempt goes on with what it has kept, and keeps its result.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_the_store_that_is_lost_loses_no_work() {
+    const WRITES: &str = "/chunks/0.json?x-id=PutObject";
+    for (rows, interval) in [(2, "120"), (400, "0")] {
+        let stack = stack_with(|setup| {
+            setup.faulty = true;
+            let interval = (config::CHECKPOINT_SECONDS, interval.to_owned());
+            setup.environment.push(interval);
+        })
+        .await;
+        let alice = Owner::new(&stack, "alice-token").await;
+        let uploaded = alice.upload(&alice.queries(&[rows])).await;
+        let job = record_only(&stack, &alice, &alice.declaration(uploaded)).await;
+        // The claim is answered; the result, or the first checkpoint, is written without an answer.
+        stack.faults().next(1, WRITES, Fault::Delay(Duration::ZERO));
+        stack.faults().next(1, WRITES, Fault::LostAnswer);
+        alice.work(job, 0).await;
+        let status = alice.status(job).await;
+        let done = matches!(status.states[0], ChunkState::Done { attempts: 1, .. });
+        assert!(done, "{status:?}");
+        alice.check(&status, &[rows]).await;
+        assert_eq!(checkpoints(&stack).await, Vec::<String>::new());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
