@@ -3,6 +3,7 @@
 use super::{keys, training};
 use cipherfn_client::training::{DescentRow, RowsEncryption, TrainedRows, decrypt_weights};
 use cipherfn_protocol::hash::{Hash, Sha256};
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::{Descent, SET, noise_of};
@@ -115,7 +116,12 @@ fn owners_train_together_under_a_public_key() {
         ("the rows that begin with chunk 2 came before", &|it| {
             it[2] = it[1].clone();
         }),
-        ("or too many", &|it| it[2].first = 1),
+        ("or too many", &|it| {
+            it[2] = RowsChunk {
+                first: 1,
+                ..it[1].clone()
+            };
+        }),
         ("lower \"batch\"", &|it| it[1].rows = 15),
         ("1 ciphertexts where 513 rows take 2", &|it| {
             it[2].rows = 513
@@ -125,7 +131,7 @@ fn owners_train_together_under_a_public_key() {
         }),
         ("bytes of ciphertexts", &|it| it[1].form = RowsForm::Shared),
         ("another key than", &|it| {
-            it[2].key = cipherfn_protocol::message::KeyId::from_bytes([0; 16]);
+            it[2].key = KeyId::from_bytes([0; 16]);
         }),
     ];
     for (what, change) in changes {
