@@ -33,8 +33,6 @@ use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use zeroize::Zeroizing;
 
 mod forms;
-// Nobody trains in a browser: it encrypts rows.
-#[cfg(not(target_family = "wasm"))]
 mod step;
 #[cfg(test)]
 mod tests;
@@ -42,7 +40,6 @@ mod variance;
 mod weights;
 
 pub use forms::{decrypt_forms, form_bytes, form_variance, forms, squares_under};
-#[cfg(not(target_family = "wasm"))]
 pub use step::step;
 pub use variance::{product_variance, residual_variance, traced_variance, update_variance};
 pub use weights::Weights;
