@@ -234,6 +234,44 @@ class CheckTemplate(unittest.TestCase):
         self.assert_problem("with prefixes", '                Condition:\n                  StringLike: {"s3:prefix": ["models/*"]}\n', "")
         self.assert_problem("managed policies", "      AssumeRolePolicyDocument:", "      ManagedPolicyArns: [x]\n      AssumeRolePolicyDocument:")
 
+    def test_other_actions(self):
+        """Of the roles that work on jobs, each gains, loses or is given to somebody."""
+        work = "- Sid: Work\n                Effect: Allow\n                Action: [lambda:InvokeFunction]\n                Resource: [!Sub \"${WorkerFunction.Arn}:live\"]"
+        self.assert_problem(r"JobMapRole: lambda:InvokeFunction on \$\{InferFunction.Arn\} is more", work, work.replace(':live"]', ':live", !GetAtt InferFunction.Arn]'))
+        self.assert_problem(r"(?s)JobMapRole: sqs:PurgeQueue.*JobMapRole: lacks sqs:SendMessage", "- Sid: DeadLetters\n                Effect: Allow\n                Action: [sqs:SendMessage]", "- Sid: DeadLetters\n                Effect: Allow\n                Action: [sqs:PurgeQueue]")
+        self.assert_problem("JobMapRole: lacks states:StopExecution", "[states:DescribeExecution, states:StopExecution]", "[states:DescribeExecution]")
+        self.assert_problem("JobsRole: lambda:UpdateFunctionCode on", "- Sid: StartWorkers\n                Effect: Allow\n                Action: [lambda:InvokeFunction]", "- Sid: StartWorkers\n                Effect: Allow\n                Action: [lambda:InvokeFunction, lambda:UpdateFunctionCode]")
+        self.assert_problem("JobsRole: s3:GetObject on sums/\\* is more", "Action: [s3:DeleteObject]\n                Resource:\n                  - !Sub \"arn:${AWS::Partition}:s3:::${Bucket}/sums/*\"", "Action: [s3:GetObject, s3:DeleteObject]\n                Resource:\n                  - !Sub \"arn:${AWS::Partition}:s3:::${Bucket}/sums/*\"")
+        self.assert_problem("WorkerRole: lambda:InvokeFunction on .*-infer:live is more", "function:${AWS::StackName}-worker:live\"]", "function:${AWS::StackName}-infer:live\"]")
+        self.assert_problem("WorkerRole: lacks s3:GetObject on uploads", "/uploads/*\"\n                  - !Sub \"arn:${AWS::Partition}:s3:::${Bucket}/frames/*\"\n              - Sid: KeepStates", "/frames/*\"\n              - Sid: KeepStates")
+        self.assert_problem("InferRole: sqs:SendMessage on", "Action: [logs:CreateLogStream, logs:PutLogEvents]\n                Resource: [!GetAtt InferLogs.Arn]", "Action: [logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage]\n                Resource: [!GetAtt InferLogs.Arn]")
+        self.assert_problem("JobMapRole: somebody else than states", "Principal: {Service: states.amazonaws.com}", 'Principal: {AWS: "*"}')
+
+    def test_jobs(self):
+        self.assert_problem("an event is not tried three times", "MaximumRetryAttempts: 2", "MaximumRetryAttempts: 1")
+        self.assert_problem("not kept in WorkerDeadLetters", "TargetArn: !GetAtt WorkerDeadLetters.Arn", "TargetArn: !GetAtt AlarmTopic.Arn")
+        self.assert_problem("MaxConcurrency is not the parameter", '"MaxConcurrency": ${MapConcurrency}', '"MaxConcurrency": 100')
+        self.assert_problem("not distributed", '"Mode": "DISTRIBUTED"', '"Mode": "INLINE"')
+        self.assert_problem("threshold of failures", '"Label": "chunk"', '"Label": "chunk", "ToleratedFailurePercentage": 5')
+        self.assert_problem("a chunk is not tried three times", '"BackoffRate": 5, "MaxAttempts": 2', '"BackoffRate": 5, "MaxAttempts": 3')
+        self.assert_problem("does not wait for a free execution", "Lambda.TooManyRequestsException", "Lambda.ServiceException")
+        self.assert_problem("a chunk that fails ends the others", '"Catch": [{"ErrorEquals": ["States.ALL"]', '"Catch": [{"ErrorEquals": ["States.Timeout"]')
+        self.assert_problem("by its event", "States.JsonToString($.event)", "States.JsonToString($)")
+        self.assert_problem("by the worker's alias", '"FunctionName": "${WorkerFunction.Arn}:live"', '"FunctionName": "${WorkerFunction.Arn}"')
+        self.assert_problem("given up before its worker", '"TimeoutSeconds": 960', '"TimeoutSeconds": 900')
+        self.assert_problem("the definition is not JSON", '"Comment": "Runs', '"Comment": Runs')
+
+    def test_the_dashboard_shows_jobs(self):
+        for metric, shown in (
+            ('"AWS/Lambda", "Errors", "FunctionName", "${JobsFunction}"', "Errors of ..JobsFunction"),
+            ('"AWS/Lambda", "Duration", "FunctionName", "${WorkerFunction}"', "Duration of ..WorkerFunction"),
+            ('"AWS/Lambda", "AsyncEventAge", "FunctionName", "${WorkerFunction}"', "AsyncEventAge of ..WorkerFunction"),
+            ('"AWS/States", "ExecutionsFailed", "StateMachineArn", "${JobMap}"', "ExecutionsFailed of ..JobMap"),
+            ('"AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${WorkerDeadLetters.QueueName}"', "ApproximateNumberOfMessagesVisible of ..WorkerDeadLetters"),
+        ):
+            space, rest = metric.split(", ", 1)
+            self.assert_problem(f"the dashboard does not show {shown}", metric, f'"other", {rest}')
+
     def test_functions(self):
         self.assert_problem("InferFunction: MemorySize", "MemorySize: !Ref InferMemory", "MemorySize: 1024")
         self.assert_problem("Tracing", "Tracing: Active", "Tracing: PassThrough")

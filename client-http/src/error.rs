@@ -1,6 +1,7 @@
 //! What can go wrong with a key ring.
 
 use cipherfn_client::{Remedy, TrustError};
+use cipherfn_frame::schema::SchemaError;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SchemeError;
 use std::io;
@@ -75,6 +76,20 @@ pub enum KeyRingError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// No secret for names.
+    #[error("{} is no secret for names, 64 hexadecimal digits; put it back, or remove it and encrypt all frames with hashed names anew", .path.display())]
+    NoNamesKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Names that cannot be hashed.
+    #[error("{}: {source}", .path.display())]
+    Names {
+        /// The file of known names.
+        path: PathBuf,
+        /// Cause.
+        source: SchemaError,
     },
     /// A file or directory of another user, who can change it at any time.
     #[error("{} belongs to another user (id {owner}), who can change it; use one of your own", .path.display())]

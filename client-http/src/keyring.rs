@@ -11,6 +11,8 @@
 //!   secret-SET.cfk             of any further set
 //!   expansion-SET.cfk
 //!   models.json                whose specs of each model are taken
+//!   names.key                  0600, hashes names and texts of frames; who shares it can join them
+//!   names.json                 names and texts that were hashed
 //!   trainings/JOB.json         of each training whose weights a service keeps, what predictions take
 //!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
 //!                              are worth; once the reply is decrypted, a digest of the rows alone
@@ -21,6 +23,7 @@
 //! renamed when keys are made.
 
 mod directory;
+mod names;
 mod pins;
 mod queries;
 mod trainings;

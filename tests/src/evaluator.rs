@@ -34,7 +34,7 @@ pub struct Clear<'a> {
     client: &'a Client,
     secret: &'a SecretKey,
     circuit: ClearCircuit,
-    outputs: Vec<ReplyShape>,
+    prepared: PreparedCircuit,
 }
 
 impl Evaluator for Encrypted<'_> {
@@ -57,22 +57,41 @@ impl<'a> Clear<'a> {
         Ok(Self {
             client,
             secret,
-            outputs: PreparedCircuit::new(&circuit)?.outputs().to_vec(),
+            prepared: PreparedCircuit::new(&circuit)?,
             circuit: ClearCircuit::new(circuit)?,
         })
     }
 
-    fn row(&self, row: &InputRow) -> Result<Vec<u8>> {
+    /// The result coefficients of a row without noise, as fractions of the torus in 2^-64.
+    pub fn results(&self, row: &InputRow) -> Result<Vec<u64>> {
         let specs = self.client.specs().specs();
         let features = specs.preprocess.run(row.clone()?)?;
         let [Tensor::F32(features)] = features.as_slice() else {
             return Err("a row's features are one vector of f32".into());
         };
-        let results = self
-            .circuit
-            .evaluate(&InputValues::all(&specs.inputs, features)?)?;
+        let inputs = InputValues::all(&specs.inputs, features)?;
+        Ok(self.circuit.evaluate(&inputs)?)
+    }
+
+    /// The coefficients of a chunk's rows under the key, noise and all, each in the order of
+    /// [`Self::results`].
+    pub fn decrypt(&self, chunk: &ReplyChunk) -> Result<Vec<Vec<i64>>> {
+        if chunk.head.packed {
+            let packed = self.prepared.packed().ok_or("a circuit that packs")?;
+            return Ok(packed.decrypt(self.secret, chunk.outcomes.len(), &chunk.packed)?);
+        }
+        let row = |outcome: &std::result::Result<Vec<u8>, String>| -> Result<Vec<i64>> {
+            let shapes = self.prepared.outputs();
+            let bytes = outcome.as_ref().map_err(String::as_str)?;
+            Ok(reply::decrypt_row(self.secret, shapes, bytes)?)
+        };
+        chunk.outcomes.iter().map(row).collect()
+    }
+
+    fn row(&self, row: &InputRow) -> Result<Vec<u8>> {
+        let results = self.results(row)?;
         let mut results = results.as_slice();
-        let rows = self.outputs.iter().map(|output| {
+        let rows = self.prepared.outputs().iter().map(|output| {
             let (own, rest) = results.split_at(output.coefficients);
             results = rest;
             without_mask(output, own)

@@ -3,9 +3,12 @@
 
 use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_program::Tensor;
+use cipherfn_protocol::message::{Chunks, ReplyChunk};
 use cipherfn_protocol::specs::Encoding;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_tests::{Encrypted, Evaluator, Result, Server, compile, input_rows, library_models};
+use cipherfn_tests::{
+    Clear, Encrypted, Evaluator, Result, Server, compile, input_rows, library_models,
+};
 use std::error::Error;
 use std::time::Instant;
 
@@ -17,6 +20,12 @@ struct Found {
     /// Rows with the library's label, or largest score.
     labels: usize,
     seconds: f64,
+    /// Standard deviation of the replies' coefficients from the circuit's in the clear, and the largest
+    /// difference, as fractions of the torus. A number that went around its table would be off by a part of it.
+    noise: f64,
+    largest: f64,
+    /// The report's, of its noisiest coefficient.
+    predicted: f64,
 }
 
 /// A compiled model with keys, on both sides.
@@ -24,6 +33,8 @@ struct Both {
     client: Client,
     secret: SecretKey,
     server: Server,
+    bundle: Vec<u8>,
+    predicted: f64,
 }
 
 impl Both {
@@ -44,6 +55,8 @@ impl Both {
             client,
             secret,
             server,
+            bundle,
+            predicted: compiled.report.precision.noise_deviation,
         })
     }
 
@@ -54,30 +67,53 @@ impl Both {
         rows.take(count).collect()
     }
 
-    /// Answers, and the seconds that they took the server.
-    fn answers(&self, rows: Vec<InputRow>) -> Result<(Vec<Answer>, f64)> {
+    /// The server's reply.
+    fn reply(&self, rows: Vec<InputRow>) -> Result<Vec<u8>> {
         let Self {
             client,
             secret,
             server,
+            ..
         } = self;
         let encrypted = Encrypted {
             client,
             secret,
             server,
         };
-        let marks = client.encode(&rows).marks;
-        let start = Instant::now();
-        let reply = encrypted.reply(rows)?;
-        let seconds = start.elapsed().as_secs_f64();
+        encrypted.reply(rows)
+    }
+
+    /// What a reply to these rows says.
+    fn answers(&self, rows: &[InputRow], reply: &[u8]) -> Result<Vec<Answer>> {
         let mut answers = Vec::new();
-        client.decrypt(secret, None, reply.as_slice(), |more| {
+        self.client.decrypt(&self.secret, None, reply, |more| {
             answers.extend(more);
             Ok::<_, Box<dyn Error>>(())
         })?;
-        let answers = answers.into_iter().zip(marks);
+        let answers = answers.into_iter().zip(self.client.encode(rows).marks);
         let answers = answers.map(|(answer, mark)| answer.marked(mark));
-        Ok((answers.collect(), seconds))
+        Ok(answers.collect())
+    }
+
+    /// Standard deviation of a reply's coefficients from what the circuit gives in the clear, and the largest
+    /// difference.
+    fn noise(&self, rows: &[InputRow], reply: &[u8]) -> Result<(f64, f64)> {
+        let clear = Clear::new(&self.client, &self.secret, &self.bundle)?;
+        let mut rows = rows.iter();
+        let (mut sum, mut count, mut largest) = (0.0, 0, 0.0_f64);
+        for chunk in Chunks::<_, ReplyChunk>::new(reply) {
+            for phases in clear.decrypt(&chunk?.1)? {
+                let exact = clear.results(rows.next().ok_or("a row for each answer")?)?;
+                assert_eq!(phases.len(), exact.len());
+                for (phase, exact) in phases.into_iter().zip(exact) {
+                    let error = phase.wrapping_sub(exact as i64) as f64 / 64_f64.exp2();
+                    sum += error * error;
+                    count += 1;
+                    largest = largest.max(error.abs());
+                }
+            }
+        }
+        Ok(((sum / f64::from(count)).sqrt(), largest))
     }
 }
 
@@ -85,18 +121,27 @@ impl Both {
 fn found(name: &str, rows: usize) -> Result<Found> {
     let folder = library_models().join(name);
     let both = Both::of(name)?;
-    let (answers, seconds) = both.answers(both.rows(name, rows)?)?;
+    let rows = both.rows(name, rows)?;
+    let copies: Vec<InputRow> = rows.clone();
+    let start = Instant::now();
+    let reply = both.reply(copies)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let answers = both.answers(&rows, &reply)?;
     let expected = std::fs::read_to_string(folder.join("expected.csv"))?;
     let mut lines = expected
         .lines()
         .map(|line| line.split(',').collect::<Vec<_>>());
     let header = lines.next().ok_or("a header")?;
     let label = header.iter().position(|name| *name == "label");
+    let (noise, largest) = both.noise(&rows, &reply)?;
     let mut found = Found {
         rows: answers.len(),
         remarked: 0,
         labels: 0,
         seconds,
+        noise,
+        largest,
+        predicted: both.predicted,
     };
     for (answer, wanted) in answers.iter().zip(lines) {
         found.remarked += usize::from(answer.remark.is_some());
@@ -129,6 +174,8 @@ fn encrypted_networks_give_the_librarys_labels() -> Result<()> {
     ] {
         let found = found(name, rows)?;
         assert_eq!((found.rows, found.labels), (rows, rows), "{name}");
+        // The prediction is that of the noisiest row; tens of errors of one key are not far beyond.
+        assert!(found.noise < 2.0 * found.predicted, "{name}");
     }
     Ok(())
 }
@@ -156,7 +203,8 @@ fn rows_outside_the_range_are_marked() -> Result<()> {
     // The largest value that is no limit, in front of what is limited to it.
     let inside = (own.low + own.step * (f64::from(own.bits).exp2() - 1.0)) as f32;
     let values = [inside, 1e6, f32::INFINITY, f32::NAN];
-    let (answers, _) = both.answers(values.map(with).to_vec())?;
+    let rows = values.map(with).to_vec();
+    let answers = both.answers(&rows, &both.reply(rows.clone())?)?;
     let score = |answer: &Answer| answer.prediction.as_ref().map(|own| own.scores[0]);
     let wanted = score(&answers[0]).unwrap();
     assert_eq!(answers[0].remark, None);
@@ -198,8 +246,14 @@ fn encrypted_networks_on_all_rows() -> Result<()> {
         let found = found(name, usize::MAX)?;
         let each = found.seconds / found.rows as f64;
         println!(
-            "{name}: {} of {} labels, {} rows with a feature outside its range, {each:.3} s a row",
-            found.labels, found.rows, found.remarked
+            "{name}: {} of {} labels, {} rows with a feature outside its range, {each:.3} s a row, \
+             off by 2^{:.2} at most, noise 2^{:.2}, predicted 2^{:.2}",
+            found.labels,
+            found.rows,
+            found.remarked,
+            found.largest.log2(),
+            found.noise.log2(),
+            found.predicted.log2()
         );
         assert!(1000 * found.labels >= 985 * found.rows, "{name}");
     }

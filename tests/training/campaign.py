@@ -6,7 +6,8 @@ Usage: tests/training/campaign.py CIPHERFN [--splits 5] [--curve docs/loss.svg] 
 CIPHERFN is the release build of the command; needs scikit-learn, onnxruntime, skl2onnx for --leaves.
 Breast cancer (30 features, 426 rows, 3 epochs) and digits 3 against 8 (64 features): accuracy on the rows that
 were left out, against LogisticRegression on the same, standardised rows. Each run has keys of its own. --curve trains one split with 1 to 3
-epochs as well and draws the loss. --leaves refits 100 trees that were learned on a tenth of the rows. --shape trains on 1,579 made-up rows of 18 columns.
+epochs as well and draws the loss. --leaves refits 100 trees that were learned on a tenth of the rows,
+steps 100 boosted ones, and grows a tree of four levels (diabetes). --shape trains on 1,579 made-up rows of 18 columns.
 Exits with 1 where a goal is missed.
 """
 
@@ -22,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from sklearn.datasets import load_breast_cancer, load_digits, make_classification
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_classification
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 MISSED = []
 # Standard deviations on each side of the mean that a range has, rate and decay; chosen on these splits in the
@@ -156,6 +158,70 @@ def leaves(command, folder, X, y):
     goal("leaves, s", report["seconds"], 20)
 
 
+def regression(command, folder, spec, structure, rows, labels, rest):
+    """Reports of a program and of its training, and what the written model predicts."""
+    (folder / "trees.toml").write_text(spec)
+    write_table(folder / "rows.csv", rows, labels)
+    program, model = str(folder / "t.cfn"), str(folder / "t.onnx")
+    compiled = run(command, "compile-training", str(folder / "trees.toml"), *structure, "-o", program, "--force")
+    report = run(command, "train", "--program", program, "--input", str(folder / "rows.csv"), "-o", model, "--force")
+    print(json.dumps({**compiled, **report}), f"load {os.getloadavg()[0]:.1f}", flush=True)
+    session = onnxruntime.InferenceSession(model)
+    inputs = {f"f{index}": rest[:, [index]].astype(np.float32) for index in range(rest.shape[1])}
+    return report, session.run(None, inputs)[0].ravel()
+
+
+def boosted(command, folder):
+    """A step on the leaves of 100 boosted trees that were learned on a tenth of the diabetes table."""
+    from skl2onnx import to_onnx
+
+    X, y = load_diabetes(return_X_y=True)
+    X = X.astype(np.float32).astype(float)
+    rows, rest, labels, expected = train_test_split(X, y, test_size=0.25, random_state=0)
+    sample = len(rows) // 10
+    model = GradientBoostingRegressor(n_estimators=100, random_state=0).fit(rows[:sample], labels[:sample])
+    (folder / "boosted.onnx").write_bytes(to_onnx(model, rows[:1].astype(np.float32)).SerializeToString())
+    columns = "".join(f'[[column]]\nname = "f{index}"\n' for index in range(X.shape[1]))
+    spec = (
+        f'format = 1\nname = "boosted"\nalgorithm = "boosted-leaves"\n{columns}'
+        '[target]\nname = "y"\nlow = 25\nhigh = 346\nstep = 0.5\n'
+    )
+    structure = ("--structure", str(folder / "boosted.onnx"))
+    report, found = regression(command, folder, spec, structure, rows, labels, rest)
+    residuals = 0.5 * np.round((labels - model.predict(rows)) / 0.5)
+    stepped = model.predict(rest)
+    for reached, asked in zip(model.apply(rows).astype(int).T, model.apply(rest).astype(int).T):
+        count, total = np.bincount(reached, minlength=16), np.bincount(reached, residuals, minlength=16)
+        stepped += np.divide(total, count, out=np.zeros(16), where=count > 0)[asked] / 100
+    print(f"R2 {r2_score(expected, model.predict(rest)):.3f} as learned, {r2_score(expected, found):.3f} after a step")
+    goal("boosted leaves, largest difference to numpy", np.abs(found - stepped).max(), 1e-3)
+    goal("boosted leaves, s", report["seconds"], 20)
+
+
+def grown(command, folder):
+    """A tree of four levels on 32 bins of each column of the diabetes table."""
+    X, y = load_diabetes(return_X_y=True)
+    rows, rest, labels, expected = train_test_split(X, y, test_size=0.25, random_state=0)
+    cuts = [np.unique(np.quantile(column, np.arange(1, 32) / 32).astype(np.float32)) for column in rows.T]
+    cuts = [own[own < column.max()] for own, column in zip(cuts, rows.T)]
+    columns = "".join(
+        f'[[column]]\nname = "f{index}"\ncuts = {[float(cut) for cut in own]}\n' for index, own in enumerate(cuts)
+    )
+    spec = (
+        f'format = 1\nname = "grown"\nalgorithm = "tree"\ndepth = 4\nrows_a_leaf = 5\n{columns}'
+        '[target]\nname = "y"\nlow = 25\nhigh = 346\n'
+    )
+    report, found = regression(command, folder, spec, (), rows, labels, rest)
+    binned = [
+        np.column_stack([(column[:, None].astype(np.float32) > own).sum(axis=1) for column, own in zip(part.T, cuts)])
+        for part in (rows, rest)
+    ]
+    peer = DecisionTreeRegressor(max_depth=4, min_samples_leaf=5, random_state=0).fit(binned[0], labels).predict(binned[1])
+    print(f"R2 {r2_score(expected, found):.3f}, scikit-learn on the same bins {r2_score(expected, peer):.3f}")
+    goal("grown tree, largest difference to scikit-learn", np.abs(found - peer).max(), 1e-3)
+    goal("grown tree, s", report["seconds"], 60)
+
+
 def shape(command, folder):
     """Rows of the shape of the iDASH 2017 task, 1,579 x 18, made up."""
     X, y = make_classification(1579, 18, n_informative=10, flip_y=0.05, random_state=0)
@@ -184,6 +250,8 @@ def main():
         start = time.time()
         if arguments.leaves:
             leaves(arguments.command, folder, X, y)
+            boosted(arguments.command, folder)
+            grown(arguments.command, folder)
         if arguments.curve:
             curve(arguments.command, folder, X, y, arguments.curve)
         if arguments.shape:

@@ -1,4 +1,4 @@
-"""A small transformer of which the widest layers are evaluated on encrypted activations.
+"""A small transformer of PyTorch of which the widest layers are evaluated on encrypted activations.
 
     python hybrid_transformer.py
 
@@ -6,152 +6,92 @@ The client runs embedding, attention, norms and activations; the two linear laye
 the weights, stand at a server: it gets encrypted activations, a token a row, and sees neither them nor its own results. Weights are
 made on the spot. The output is that of the same model in the clear within the error that the layers' reports state.
 
-Needs the extra ``sklearn``, which brings ``onnx``.
+Needs the extra ``torch``.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Callable
+import copy
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
+import torch
+from torch import nn
 
 import cipherfn
 
-Array = NDArray[np.float32]
-# A linear layer: tokens of shape (tokens, inputs) to (tokens, outputs).
-Layer = Callable[[Array], Array]
+# The linear layers that leave the client, by their names in the module.
+CHOSEN = ("up", "down")
 
 
-@dataclasses.dataclass
-class Transformer:
+class Transformer(nn.Module):  # type: ignore[misc]
     """One block of width ``width``, and a head that scores words."""
 
-    embedding: Array  # (words, width)
-    attention: Array  # (4, width, width): queries, keys, values, output
-    up: Array  # (width, 4 width)
-    up_bias: Array
-    down: Array  # (4 width, width)
-    down_bias: Array
+    def __init__(self, words: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, width)
+        self.before_attention, self.before_layers, self.last = (nn.LayerNorm(width) for _ in range(3))
+        self.attention = nn.MultiheadAttention(width, num_heads=2)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
 
-    @classmethod
-    def random(cls, words: int, width: int, rng: np.random.Generator) -> Transformer:
-        """Weights as they are initialised for training."""
-
-        def weights(*shape: int) -> Array:
-            return rng.normal(0, shape[-2] ** -0.5, shape).astype(np.float32)
-
-        embedding = rng.normal(size=(words, width)).astype(np.float32)
-        biases = rng.normal(0, 0.1, (2, 4 * width)).astype(np.float32)
-        return cls(embedding, weights(4, width, width), weights(width, 4 * width), biases[0], weights(4 * width, width), biases[1, :width])
-
-    def scores(self, tokens: NDArray[np.int64], up: Layer, down: Layer) -> Array:
-        """Scores of shape (tokens, words) of the word that follows each token; the layers are given."""
-        x = self.embedding[tokens]
-        queries, keys, values, output = self.attention
-        normed = norm(x)
-        likeness = (normed @ queries) @ (normed @ keys).T / np.sqrt(x.shape[1])
-        likeness[np.triu_indices(len(tokens), 1)] = -np.inf
-        x = x + softmax(likeness) @ (normed @ values) @ output
-        x = x + down(gelu(up(norm(x))))
-        scores: Array = norm(x) @ self.embedding.T
-        return scores
-
-    def local(self, tokens: NDArray[np.int64]) -> Array:
-        """The same with both layers here."""
-        return self.scores(tokens, lambda x: x @ self.up + self.up_bias, lambda x: x @ self.down + self.down_bias)
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Scores of shape (tokens, words) of the word that follows each token."""
+        x = self.embedding(tokens)
+        normed = self.before_attention(x)
+        later = torch.ones(len(tokens), len(tokens)).triu(1).bool()
+        x = x + self.attention(normed, normed, normed, attn_mask=later, need_weights=False)[0]
+        x = x + self.down(nn.functional.gelu(self.up(self.before_layers(x))))
+        return self.last(x) @ self.embedding.weight.T
 
 
-def norm(x: Array) -> Array:
-    """Tokens of mean 0 and deviation 1."""
-    found: Array = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
-    return found
-
-
-def softmax(x: Array) -> Array:
-    """Rows of shares of 1."""
-    powers = np.exp(x - x.max(axis=1, keepdims=True))
-    found: Array = powers / powers.sum(axis=1, keepdims=True)
-    return found
-
-
-def gelu(x: Array) -> Array:
-    """The usual activation, by tanh."""
-    found: Array = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
-    return found
-
-
-def layer_file(weights: Array, bias: Array) -> bytes:
-    """An ONNX file that holds one linear layer."""
-    inputs, outputs = weights.shape
-    made = onnx.helper
-    node = made.make_node("Gemm", ["x", "weights", "bias"], ["y"], "layer")
-    graph = made.make_graph(
-        [node],
-        "layer",
-        [made.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [None, inputs])],
-        [made.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [None, outputs])],
-        [onnx.numpy_helper.from_array(weights, "weights"), onnx.numpy_helper.from_array(bias, "bias")],
-    )
-    model = made.make_model(graph, opset_imports=[made.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def recorded(layer: Layer, seen: list[Array]) -> Layer:
-    """A layer that remembers what comes into it."""
-
-    def call(x: Array) -> Array:
-        seen.append(x)
-        return layer(x)
-
-    return call
-
-
-def remote(model: cipherfn.Model) -> Layer:
+class Remote(nn.Module):  # type: ignore[misc]
     """A compiled layer: activations are encrypted, evaluated and decrypted. With `cipherfn.Client.predict` a service evaluates."""
 
-    def call(x: Array) -> Array:
-        return np.asarray(model.predict(x), dtype=np.float32)
+    def __init__(self, model: cipherfn.Model) -> None:
+        super().__init__()
+        self.model = model
 
-    return call
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(self.model.predict(x.numpy()), dtype=np.float32))
+
+
+def activations(module: nn.Module, inputs: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What comes into the chosen layers, a row a token."""
+    seen: dict[str, list[torch.Tensor]] = {name: [] for name in CHOSEN}
+    hooks = [
+        getattr(module, name).register_forward_pre_hook(lambda _, given, rows=rows: rows.append(given[0])) for name, rows in seen.items()
+    ]
+    for tokens in inputs:
+        module(tokens)
+    for hook in hooks:
+        hook.remove()
+    return {name: torch.cat(rows) for name, rows in seen.items()}
 
 
 def main(words: int = 50, width: int = 16, length: int = 8, seed: int = 0) -> dict[str, Any]:
     """Compiles both layers, runs the transformer on new tokens, and gives the largest errors with what was stated."""
-    rng = np.random.default_rng(seed)
-    transformer = Transformer.random(words, width, rng)
-    # What comes into the layers, of sequences to calibrate with.
-    into_up: list[Array] = []
-    into_down: list[Array] = []
-    for _ in range(64):
-        transformer.scores(
-            rng.integers(0, words, length),
-            recorded(lambda x: x @ transformer.up + transformer.up_bias, into_up),
-            recorded(lambda x: x @ transformer.down + transformer.down_bias, into_down),
-        )
-    up = cipherfn.compile(layer_file(transformer.up, transformer.up_bias), np.concatenate(into_up), name="up")
-    down = cipherfn.compile(layer_file(transformer.down, transformer.down_bias), np.concatenate(into_down), name="down")
-
-    tokens = rng.integers(0, words, length)
-    wanted = transformer.local(tokens)
-    seen: list[Array] = []
-    found = transformer.scores(tokens, recorded(remote(up), seen), recorded(remote(down), seen))
-    # Each layer alone, on what came into it.
-    errors = [
-        float(np.abs(remote(model)(x) - (x @ weights + bias)).max())
-        for model, x, weights, bias in [(up, seen[0], transformer.up, transformer.up_bias), (down, seen[1], transformer.down, transformer.down_bias)]
-    ]
-    stated = [float(np.max(model.report["precision"]["scores"])) for model in (up, down)]
+    torch.manual_seed(seed)
+    local = Transformer(words, width).eval()
+    with torch.no_grad():
+        calibration = activations(local, [torch.randint(words, (length,)) for _ in range(64)])
+        models = {name: cipherfn.compile(getattr(local, name), calibration[name].numpy(), name=name) for name in CHOSEN}
+        hybrid = copy.deepcopy(local)
+        for name, model in models.items():
+            setattr(hybrid, name, Remote(model))
+        tokens = torch.randint(words, (length,))
+        wanted, found = local(tokens), hybrid(tokens)
+        # Each layer alone, on what came into it.
+        rows = activations(hybrid, [tokens])
+        errors = [float((getattr(hybrid, name)(rows[name]) - getattr(local, name)(rows[name])).abs().max()) for name in CHOSEN]
     return {
         "layer_errors": errors,
-        "stated": stated,
-        "score_error": float(np.abs(found - wanted).max()),
+        "stated": [float(np.max(models[name].report["precision"]["scores"])) for name in CHOSEN],
+        "score_error": float((found - wanted).abs().max()),
         "score_range": float(wanted.max() - wanted.min()),
-        "same_words": bool((found.argmax(axis=1) == wanted.argmax(axis=1)).all()),
+        "same_words": bool((found.argmax(1) == wanted.argmax(1)).all()),
     }
 
 

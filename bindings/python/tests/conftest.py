@@ -53,11 +53,11 @@ def model(pipeline: object, frame: pd.DataFrame) -> cipherfn.Model:
 class Dev:
     """`cipherfn dev` in a folder of its own."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *options: str | pathlib.Path) -> None:
         self.command = pathlib.Path(os.environ["CIPHERFN"]).resolve()
         self.folder = folder
         self.told = folder / "dev.json"
-        arguments = [self.command, "--json", "dev", "--port", "0", "--data", "data", "--signing-key", "developer.key"]
+        arguments = [self.command, "--json", "dev", "--port", "0", "--data", "data", "--signing-key", "developer.key", *options]
         with self.told.open("w") as out:
             self.process = subprocess.Popen(arguments, cwd=folder, stdout=out)
         end = time.monotonic() + 120

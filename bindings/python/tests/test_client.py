@@ -1,6 +1,7 @@
 """A running service, which never sees the rows."""
 
 import asyncio
+import json
 import logging
 import pathlib
 import socket
@@ -140,6 +141,34 @@ def test_refusals_say_what_to_do(client: cipherfn.Client, dev: Dev, tmp_path: pa
         stranger.predict("late", frame)
     with pytest.raises(errors.TableError, match="age"):
         client.predict("late", frame.drop(columns="age"))
+
+
+def test_callers_are_who_their_token_or_signature_says(model: cipherfn.Model, pipeline: object, frame: pd.DataFrame, tmp_path: pathlib.Path) -> None:
+    tenants = [
+        {"name": "alice", "token": "a-long-random-text"},
+        {"name": "bob", "access_key_id": "AKIABOB", "secret_access_key": "another"},
+    ]
+    (tmp_path / "tenants.json").write_text(json.dumps({"tenants": tenants}))
+    dev = Dev(tmp_path, "--tenants", tmp_path / "tenants.json")
+    try:
+        dev.publish(model, "late")
+        wanted = pipeline.predict(frame[:2]).tolist()
+        alice = cipherfn.Client(dev.url, keys=tmp_path / "alice", token="a-long-random-text")
+        bob = cipherfn.Client(dev.url, keys=tmp_path / "bob", credentials=("AKIABOB", "another", None), region="eu-central-1")
+        for caller in (alice, bob):
+            assert caller.predict("late", frame[:2]).label.tolist() == wanted
+        # What one has registered is not there for the other.
+        assert [own["key"] for own in alice.keys()] != [own["key"] for own in bob.keys()]
+        assert len(bob.keys()) == 1
+        for stranger in (
+            cipherfn.Client(dev.url, keys=tmp_path / "bob", credentials=("AKIABOB", "forged", None), region="eu-central-1"),
+            cipherfn.Client(dev.url, keys=tmp_path / "bob", token="another-long-text"),
+        ):
+            with pytest.raises(errors.ServiceError):
+                stranger.predict("late", frame[:1])
+    finally:
+        dev.process.terminate()
+        dev.process.wait()
 
 
 def test_keys_are_deleted_and_registered_again(client: cipherfn.Client, pipeline: object, frame: pd.DataFrame) -> None:

@@ -22,8 +22,8 @@ const MAX_SPEC: u64 = 1 << 20;
 ///
 /// Of gradient descent, the simulation has the noise that encrypted steps have, on rows of a table or on
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
-/// (algorithm = "leaves") the trees come from a model file, and the form of sums is chosen so that counts
-/// are exact.
+/// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
+/// so that counts are exact. Of a tree that is grown (algorithm = "tree") the number of round trips is told.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -42,7 +42,8 @@ pub(crate) struct CompileTraining {
         conflicts_with = "data"
     )]
     rows: usize,
-    /// The model whose trees' leaves are to be refitted; of leaves alone
+    /// The model whose trees' leaves are to be refitted: a forest, or with algorithm = "boosted-leaves" a
+    /// boosted regressor; of leaves alone
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["data", "rows"])]
     structure: Option<InputSource>,
     /// The program to write, - for standard output
@@ -59,17 +60,20 @@ impl CompileTraining {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let text = String::from_utf8(self.spec.read_all(MAX_SPEC)?)
             .map_err(|_| anyhow!("{} is not UTF-8", self.spec.name()))?;
-        match (&self.structure, LeafSpec::is_spec(&text)) {
-            (Some(structure), true) => return self.leaves(&text, structure, terminal),
-            (None, true) => bail_usage!(
-                "{} is of leaves, whose trees come from a model: give --structure MODEL",
-                self.spec.name()
-            ),
-            (Some(_), false) => bail_usage!(
+        if LeafSpec::is_spec(&text) {
+            if self.data.is_some() {
+                bail_usage!(
+                    "--data is for descent, and {} is of trees",
+                    self.spec.name()
+                );
+            }
+            return self.leaves(&text, self.structure.as_ref(), terminal);
+        }
+        if self.structure.is_some() {
+            bail_usage!(
                 "--structure is for leaves, and {} has no algorithm = \"leaves\"",
                 self.spec.name()
-            ),
-            (None, false) => {}
+            );
         }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {

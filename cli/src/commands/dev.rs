@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Run the whole service on this machine, without AWS: HTTP API, functions and S3
 ///
 /// Real processes with real cold starts, AWS's payload and time limits, S3 on disk; everything
-/// listens on this machine only. Runs until stopped with Ctrl-C; published models and registered
-/// keys stay in the data directory.
+/// listens on this machine only. Runs until stopped with Ctrl-C; published models, registered keys
+/// and work that is not done stay in the data directory.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn dev --port 9000 --publish fraud=fraud.cfn\n  \

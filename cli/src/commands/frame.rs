@@ -8,6 +8,7 @@ mod evaluator;
 mod explain;
 mod grants;
 mod models;
+mod names;
 mod plan;
 mod query;
 mod rows;
@@ -23,7 +24,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::plain::{self, PlainTable};
-use cipherfn_frame::schema::Schema;
+use cipherfn_frame::schema::{NameHasher, Schema};
 use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
 use cipherfn_serving::frames::StoredFrame;
 use std::io::{Cursor, Read};
@@ -142,7 +143,7 @@ fn open(source: &InputSource) -> Result<Opened> {
 }
 
 /// Reads a whole frame or table.
-fn read(source: &InputSource) -> Result<Loaded> {
+fn read(source: &InputSource, hasher: Option<&NameHasher>) -> Result<Loaded> {
     let read = || {
         let input = match open(source)? {
             Opened::Frame(input) => input,
@@ -153,7 +154,7 @@ fn read(source: &InputSource) -> Result<Loaded> {
             ),
         };
         let mut reader = FrameReader::open(input)?;
-        let head = reader.head().clone();
+        let head = names::revealed(reader.head().clone(), hasher);
         let frame = StoredFrame::read(&mut reader)?;
         let keys = reader.keys().to_vec();
         Ok::<_, anyhow::Error>(Loaded::Frame { head, keys, frame })
@@ -162,13 +163,13 @@ fn read(source: &InputSource) -> Result<Loaded> {
 }
 
 /// Reads what is public of files of frames and tables.
-fn given(sources: &[InputSource]) -> Result<PlanInputs> {
+fn given(sources: &[InputSource], hasher: Option<&NameHasher>) -> Result<PlanInputs> {
     let mut given = PlanInputs::default();
     for source in sources {
         match open(source).with_context(|| source.name())? {
             Opened::Frame(input) => {
                 let reader = FrameReader::open(input).with_context(|| source.name())?;
-                let head = reader.head().clone();
+                let head = names::revealed(reader.head().clone(), hasher);
                 let rows = head.schema.rows().count.unwrap_or_default();
                 given.heads.push((head, rows as usize));
             }

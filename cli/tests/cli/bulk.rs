@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
 /// Predictions of `rows.csv` by the model `tree` of a service, in `found.csv`.
-const fn predict(service: &str) -> [&str; 12] {
+pub(crate) const fn predict(service: &str) -> [&str; 12] {
     [
         "predict",
         "--service",
@@ -74,6 +74,13 @@ fn what_no_request_can_answer_goes_as_jobs() {
     assert!(told.contains("2 chunks in 2 jobs"), "{told}");
     sandbox.predict_here(tree);
     assert_eq!(sandbox.labels("found.csv"), sandbox.labels("local.csv"));
+    // Workers may share chunks.
+    let parts = ["--bulk", "--rows-a-chunk", "3", "--parts", "2", "--force"];
+    let output = sandbox.run(&[predict.as_slice(), &parts].concat());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    success(&output);
+    assert!(told.contains("that 2 workers share"), "{told}");
+    assert_eq!(sandbox.labels("found.csv"), sandbox.labels("local.csv"));
     // Jobs need a file beside which to remember them; without one requests are tried.
     let to_stdout = predict.map(|argument| {
         if argument == "found.csv" {
@@ -136,6 +143,18 @@ fn a_full_disk_loses_nothing() {
     let manifest = sandbox.read("found.csv.job");
     assert!(manifest.contains("\"end\""), "all was sent: {manifest}");
     assert!(!sandbox.path("found.csv").exists(), "no half of it");
+    // What was sent is not of a table in which a cell has changed since.
+    let table = sandbox.read("rows.csv");
+    let (before, last) = table.trim_end().rsplit_once(',').unwrap();
+    assert_ne!(last, "7");
+    sandbox.write("rows.csv", &format!("{before},7\n"));
+    let told = failure(&sandbox.run(&predict));
+    assert!(
+        told.contains("found.csv.job is that of another run (the table"),
+        "{told}"
+    );
+    assert_eq!(sandbox.read("found.csv.job"), manifest);
+    sandbox.write("rows.csv", &table);
     let output = sandbox.run(&predict);
     success(&output);
     let found = sandbox.read("found.csv");

@@ -1,4 +1,5 @@
-//! Plans that are not levelled, over a service: `frame query --stages` against `cipherfn dev`.
+//! Plans that are not levelled, over a service: `frame query --stages` against `cipherfn dev`, of frames whose
+//! names the service does not learn.
 
 use crate::service::Dev;
 use crate::support::{Sandbox, failure, success};
@@ -52,7 +53,7 @@ fn stages_over_a_service_answer_as_polars_does() {
         let encrypt = [
             "frame", "encrypt", "--schema", &schema, "--keys", "keys", "--input", &csv, "-o", &cff,
         ];
-        success(&sandbox.run(&encrypt));
+        success(&sandbox.run(&[&encrypt[..], &["--hash-names"]].concat()));
         let upload = [
             "frame",
             "upload",
@@ -67,6 +68,12 @@ fn stages_over_a_service_answer_as_polars_does() {
     }
     let list = || success(&sandbox.run(&["frame", "list", "--service", &dev.url]));
     let before = list();
+    for name in &names {
+        assert!(!before.contains(name.as_str()), "{before}");
+    }
+    let known = ["frame", "list", "--service", &dev.url, "--keys", "keys"];
+    let known = success(&sandbox.run(&known));
+    assert!(names.iter().all(|name| known.contains(name.as_str())), "{known}");
     for case in cases["cases"].as_array().unwrap() {
         let sql = case["sql"].as_str().unwrap();
         sandbox.write("plan.sql", sql);
@@ -105,7 +112,9 @@ fn stages_over_a_service_answer_as_polars_does() {
     // A frame between stages that the service does not take: nothing stays, and nothing is written.
     sandbox.write("plan.sql", cases["cases"][0]["sql"].as_str().unwrap());
     let delete = ["frame", "list", "--service", &dev.url, "--delete", "kinds"];
-    success(&sandbox.run(&delete));
+    let unknown = failure(&sandbox.run(&delete));
+    assert!(unknown.contains("keeps no frame \"kinds\""), "{unknown}");
+    success(&sandbox.run(&[&delete[..], &["--keys", "keys"]].concat()));
     let query = [
         "frame",
         "query",

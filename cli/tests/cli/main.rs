@@ -1,7 +1,9 @@
 //! The commands, run as a user runs them: real models, real encryption.
 
 mod bulk;
+mod deaths;
 mod frame_models;
+mod frame_names;
 mod frame_stages;
 mod frames;
 mod service;

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running `cipherfn dev`, stopped when it is dropped.
+/// A running `cipherfn dev`, killed when it is dropped.
 pub(crate) struct Dev {
     child: Child,
     pub(crate) url: String,
@@ -14,13 +14,15 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
+        Self::start_at(sandbox, "0", more)
+    }
+
+    /// One whose HTTP API is at a port, a free one where that is 0.
+    pub(crate) fn start_at(sandbox: &Sandbox, port: &str, more: &[&str]) -> Self {
         let file = sandbox.path("url");
         let _ = fs::remove_file(&file);
-        let arguments = [
-            &["dev", "--port", "0", "--data", "data", "--url-file", "url"],
-            more,
-        ]
-        .concat();
+        let place = ["--port", port, "--data", "data", "--url-file", "url"];
+        let arguments = [&["dev"], place.as_slice(), more].concat();
         let mut child = sandbox
             .command(&arguments)
             .stdin(Stdio::null())
@@ -36,6 +38,11 @@ impl Dev {
         }
         let url = fs::read_to_string(file).unwrap().trim().to_owned();
         Self { child, url }
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop, as an operator does.

@@ -8,6 +8,7 @@ use cipherfn_client::training::{DescentError, decrypt_weights};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_training::descent::{DescentStart, KeptWeights, Training};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,10 @@ pub struct KeptTraining {
     pub rows: usize,
     /// What names their encryption, and that of the start.
     pub rows_hash: Hash,
+    /// The secret key that they are encrypted under.
+    pub key: KeyId,
+    /// What the training's result was when it was kept: a service that gives another one later is caught.
+    pub result: Hash,
     /// Its weights.
     pub weights: KeptWeights,
 }
@@ -44,6 +49,7 @@ impl KeptTraining {
         (service, job): (&str, JobId),
         (name, program): (&ModelName, &[u8]),
         (rows, rows_hash): (usize, Hash),
+        (key, result): (KeyId, Hash),
         weights: KeptWeights,
     ) -> Self {
         Self {
@@ -54,6 +60,8 @@ impl KeptTraining {
             program: String::from_utf8_lossy(program).into_owned(),
             rows,
             rows_hash,
+            key,
+            result,
             weights,
         }
     }
@@ -61,16 +69,25 @@ impl KeptTraining {
     /// What training goes on from: the weights of its result, the state after the last step, and the steps that
     /// have led to them. `training` is its program.
     ///
+    /// Weights that the service chose could make the training fail or not as new rows are, which it would see. So
+    /// they must be those that were kept, and within their reach, before any row is looked at.
+    ///
     /// # Errors
-    /// A result of something else, or of another step.
+    /// A result of something else, or of another step; another one than was kept, or beyond what it can have led to.
     pub fn start(
         &self,
         key: &SecretKey,
         training: &Training,
         result: &[u8],
     ) -> Result<DescentStart, DescentError> {
+        if Hash::of(result) != self.result {
+            return Err(DescentError::OtherWeights);
+        }
         let named = (self.rows, self.rows_hash);
         let fractions = decrypt_weights(key, training, named, result)?;
+        if !self.weights.holds(&fractions) {
+            return Err(DescentError::FarWeights);
+        }
         let own = training.schedule(self.rows)?.len() as u64;
         let before = self.weights.steps.saturating_sub(own);
         let steps = training.schedule_after(before, self.rows)?;

@@ -1,6 +1,7 @@
 //! The key ring, and the client over HTTP against a real server on loopback.
 
 // One echo model serves both crates' tests.
+mod bulk;
 #[path = "../../../client/tests/client/echo.rs"]
 mod echo;
 mod identity;

@@ -52,6 +52,16 @@ pub enum DescentError {
         "weights that a training starts from are encrypted under the secret key; leave them to the key holder"
     )]
     StartWithoutKey,
+    /// A service that no longer has the weights that were kept.
+    #[error(
+        "the weights that the service has are others than it had when they were kept; train anew"
+    )]
+    OtherWeights,
+    /// Kept weights that no run of the training can have led to.
+    #[error(
+        "the weights are larger than any that the training can have led to; do not trust this service with them"
+    )]
+    FarWeights,
     /// A reply to something else.
     #[error("the reply is to another {what}; ask again, and have the operator look at the service")]
     OtherForms {

@@ -66,6 +66,7 @@ impl KeptModel<'_> {
     /// A parameter set without room for the features.
     pub fn ask(&self, key: &SecretKey, rows: &[Vec<i32>]) -> Result<AskedForms, DescentError> {
         let shape = self.shape(key)?;
+        let digits = self.weights.digits();
         let asked: Vec<Vec<i32>> = rows
             .iter()
             .flat_map(|row| self.weights.asked(row))
@@ -73,7 +74,9 @@ impl KeptModel<'_> {
         let batches: Vec<&[Vec<i32>]> = asked.chunks(shape.samples()).collect();
         let encrypted = batches.par_iter().map(|rows| {
             let rows = (0..).zip(*rows);
-            let rows: Vec<Vec<i32>> = rows.map(|(place, row)| alternated(place, row)).collect();
+            // By rows: a row's digits are as alike as rows are.
+            let rows = rows.map(|(place, row): (usize, _)| alternated(place / digits, row));
+            let rows: Vec<Vec<i32>> = rows.collect();
             let rows: Vec<&[i32]> = rows.iter().map(Vec::as_slice).collect();
             let squares = squares_under(key, &shape, &rows)?;
             let variance = form_variance(&shape, squares, self.weights.steps as f64);
@@ -127,17 +130,17 @@ impl KeptModel<'_> {
                 found: reply.forms.len(),
             });
         }
+        let digits = self.weights.digits();
         // For each set the forms of all rows as they were asked.
         let mut forms = vec![Vec::new(); sets];
         for (number, batch) in reply.forms.chunks_exact(length).enumerate() {
             let words = decrypt_forms(key, &shape, batch)?;
             let all = (0..).zip(words).map(|(place, word): (usize, u64)| {
                 let form = fraction(word);
-                if place % 2 == 1 { -form } else { form }
+                if place / digits % 2 == 1 { -form } else { form }
             });
             forms[number % sets].extend(all);
         }
-        let digits = self.weights.digits();
         let prediction = |row: usize| {
             let places = row * digits..(row + 1) * digits;
             let own: Vec<Vec<f64>> = forms

@@ -6,7 +6,7 @@ use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, encrypt_group};
 use cipherfn_scheme::reply::{self, ReplyShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::TrainingError;
-use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, LeafTree, REPLY_BITS};
+use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, REPLY_BITS, share};
 
 /// Levels that rows are expanded by: they share ciphertexts.
 const DEPTH: Depth = Depth::new(11);
@@ -33,23 +33,23 @@ pub enum LeafError {
     },
     /// Counts that are not those of the rows of a sum.
     #[error(
-        "sum {sum}: the counts of tree {tree} do not add up to its {rows} rows; count the rows again, or use another server"
+        "sum {sum}: the counts of {of} do not add up to its {rows} rows; count the rows again, or use another server"
     )]
     OtherRows {
         /// The sum, from 1.
         sum: usize,
-        /// The tree, from 1.
-        tree: usize,
+        /// The tree, or of a tree that is grown the column.
+        of: String,
         /// Rows of the sum.
         rows: usize,
     },
     /// A sum that is between two counts.
     #[error(
-        "a count of tree {tree} is {count:.2}: its error is larger than the program allows, or it is of another key; count the rows again"
+        "a count of {of} is {count:.2}: its error is larger than the program allows, or it is of another key; count the rows again"
     )]
     NoCount {
-        /// The tree, from 1.
-        tree: usize,
+        /// The tree, or of a tree that is grown the column.
+        of: String,
         /// What was decrypted.
         count: f64,
     },
@@ -83,7 +83,29 @@ pub fn shape(set: &'static ParameterSet, training: &LeafTraining, rows: usize) -
     }
 }
 
-/// The counts of each tree's leaves over all rows, from their sums.
+/// Bytes of the sums over so many rows that are counted in these `places` ([`LeafTraining::counted`]).
+pub fn sums_bytes(
+    set: &'static ParameterSet,
+    training: &LeafTraining,
+    places: &[usize],
+    rows: usize,
+) -> usize {
+    let blocks = share(places, set.ring.polynomial_size).into_iter();
+    let bytes = blocks.map(|block| sum_shape(set, places[block].iter().sum()).row_bytes());
+    bytes.sum::<usize>() * (1 + training.target().bits()) * rows.div_ceil(training.sums().rows())
+}
+
+fn sum_shape(set: &'static ParameterSet, coefficients: usize) -> ReplyShape {
+    ReplyShape {
+        set,
+        coefficients,
+        stride: 1,
+        bits: REPLY_BITS,
+    }
+}
+
+/// The counts of each tree's leaves over all rows, or of a tree that is grown of each column's bins, from
+/// their sums.
 ///
 /// Each sum's counts are held to its number of rows, so that no error of a count goes unseen that another
 /// one does not cancel.
@@ -107,10 +129,10 @@ pub fn decrypt_counts(
             found: sums.len(),
         });
     }
-    let trees = training.trees();
-    let mut counts: Vec<LeafCounts> = trees
+    let places = training.counted();
+    let mut counts: Vec<LeafCounts> = places
         .iter()
-        .map(|tree| LeafCounts::new(tree, labels))
+        .map(|places| LeafCounts::new(*places, labels))
         .collect();
     let unit = f64::from(training.sums().count_bits).exp2();
     let mut in_leaves: Vec<u64> = Vec::new();
@@ -120,28 +142,22 @@ pub fn decrypt_counts(
         let first = sum * training.sums().rows();
         let in_sum = training.sums().rows().min(rows - first);
         let block = blocks[block].clone();
-        let leaves = trees[block.clone()].iter().map(LeafTree::leaves);
-        let shape = ReplyShape {
-            set,
-            coefficients: leaves.sum(),
-            stride: 1,
-            bits: REPLY_BITS,
-        };
+        let shape = sum_shape(set, places[block.clone()].iter().sum());
         let phases = reply::decrypt(key, &shape, bytes)?.into_iter();
         // Counts are those of less than a torus, none of them negative.
         let found: Vec<f64> = phases
             .map(|phase| phase as u64 as f64 * 2f64.powi(-64) * unit)
             .collect();
         let mut place = 0;
-        for tree in block {
-            let own = place..place + trees[tree].leaves();
+        for index in block {
+            let own = place..place + places[index];
             place = own.end;
             if let Some(count) = found[own.clone()]
                 .iter()
                 .find(|found| (**found - found.round()).abs() > 0.45)
             {
                 return Err(LeafError::NoCount {
-                    tree: tree + 1,
+                    of: training.counted_name(index),
                     count: *count,
                 });
             }
@@ -160,11 +176,11 @@ pub fn decrypt_counts(
             if !is_of_rows {
                 return Err(LeafError::OtherRows {
                     sum: sum + 1,
-                    tree: tree + 1,
+                    of: training.counted_name(index),
                     rows: in_sum,
                 });
             }
-            let counts = &mut counts[tree];
+            let counts = &mut counts[index];
             let total = match output {
                 0 => &mut counts.rows,
                 label => &mut counts.labels[label - 1],

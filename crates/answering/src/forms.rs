@@ -32,18 +32,7 @@ impl Answering {
         id: JobId,
         call: &Call,
     ) -> Result<DescentState, Failure> {
-        let job = self.registry.job(id).await?;
-        let own = |job: &Job| job.tenant == *tenant && matches!(job.work, Work::Train(_));
-        let job = job.filter(own).ok_or_else(|| {
-            let detail = format!("you have no training {id}; train with --keep-encrypted");
-            Problem::new(ProblemType::UnknownJob, detail)
-        })?;
-        if job.is_expired(call.now) {
-            let detail = format!(
-                "training {id} has run out, and its weights are gone; train again, and go on from weights before they run out"
-            );
-            return Err(Problem::new(ProblemType::JobExpired, detail).into());
-        }
+        let job = self.training(tenant, id, call).await?;
         let not_trained = |why: &str| {
             let detail = format!("training {id} has no weights: {why}");
             Problem::new(ProblemType::NotTrained, detail)
@@ -56,7 +45,12 @@ impl Answering {
             Some(Chunk::Failed { problem, .. }) => {
                 return Err(not_trained(&format!("it has failed: {}", problem.detail)).into());
             }
-            Some(Chunk::Held { .. }) | None => {
+            Some(Chunk::Held { .. }) => {
+                return Err(not_trained("it is not over; wait for its last step").into());
+            }
+            None => {
+                // Deleted meanwhile, or nobody has begun.
+                self.training(tenant, id, call).await?;
                 return Err(not_trained("it is not over; wait for its last step").into());
             }
         };
@@ -65,8 +59,29 @@ impl Answering {
             Input::Sound(bytes) => {
                 DescentState::from_file_bytes(&bytes).map_err(|error| unusable(error.to_string()))
             }
-            Input::Missing => Err(unusable("gone".to_owned())),
+            Input::Missing => {
+                // Deleted meanwhile, or lost.
+                self.training(tenant, id, call).await?;
+                Err(unusable("gone".to_owned()))
+            }
             Input::Altered(how) => Err(unusable(how)),
         }
+    }
+
+    /// A tenant's training that has not run out.
+    async fn training(&self, tenant: &Tenant, id: JobId, call: &Call) -> Result<Job, Failure> {
+        let job = self.registry.job(id).await?;
+        let own = |job: &Job| job.tenant == *tenant && matches!(job.work, Work::Train(_));
+        let job = job.filter(own).ok_or_else(|| {
+            let detail = format!("you have no training {id}; train with --keep-encrypted");
+            Problem::new(ProblemType::UnknownJob, detail)
+        })?;
+        if job.is_expired(call.now) {
+            let detail = format!(
+                "training {id} has run out, and its weights are gone; train again, and go on from weights before they run out"
+            );
+            return Err(Problem::new(ProblemType::JobExpired, detail).into());
+        }
+        Ok(job)
     }
 }

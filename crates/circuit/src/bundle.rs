@@ -3,7 +3,7 @@
 use crate::circuit::Circuit;
 use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
-use crate::wire::{v1, v2, v3, v4, v5};
+use crate::wire::{v1, v2, v3, v4, v5, v6};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
@@ -63,6 +63,8 @@ cipherfn_protocol::versions! {
         V4(BundleV2<v4::CircuitV4>) = 4,
         /// Features together, several coefficients of each packed item.
         V5(BundleV2<v5::CircuitV5>) = 5,
+        /// Choices by numbers that the server computed.
+        V6(BundleV2<v6::CircuitV6>) = 6,
     }
 }
 
@@ -85,6 +87,7 @@ impl TryFrom<BundleVersions> for Bundle {
             BundleVersions::V3(file) => file.into(),
             BundleVersions::V4(file) => file.into(),
             BundleVersions::V5(file) => file.into(),
+            BundleVersions::V6(file) => file.into(),
         })
     }
 }
@@ -197,8 +200,10 @@ impl Bundle {
                 (3, BundleV2::payload(circuit, self)?)
             } else if let Some(circuit) = v4::CircuitV4::from_circuit(circuit) {
                 (4, BundleV2::payload(circuit, self)?)
+            } else if let Some(circuit) = v5::CircuitV5::from_circuit(circuit) {
+                (5, BundleV2::payload(circuit, self)?)
             } else {
-                (5, BundleV2::payload(v5::CircuitV5::from(circuit), self)?)
+                (6, BundleV2::payload(v6::CircuitV6::from(circuit), self)?)
             },
         )
     }

@@ -1,7 +1,9 @@
 //! What the server evaluates: the portable, cleartext description of a compiled model.
 
+mod choice;
 mod id;
 
+pub use choice::Choice;
 pub use id::{ConstantId, InputId, NodeId, OutputId, SelectorId};
 
 use cipherfn_protocol::specs::{Bits, FeatureForm, Gadget, LinearEncoding, Transport};
@@ -119,6 +121,8 @@ pub enum Node {
     Carrier(Carrier),
     /// A table at a number that the server computed.
     Bootstrap(Bootstrap),
+    /// A CMUX by a number that the server computed.
+    Choice(Choice),
 }
 
 /// `constant + sum of addends + sum of CMUXes`.
@@ -292,7 +296,8 @@ impl Circuit {
             Input::Values(_) => true,
             Input::Features(_) | Input::Tables(_) => false,
         };
-        let takes_key = |node: &Node| matches!(node, Node::Pack(_) | Node::Bootstrap(_));
+        let takes_key =
+            |node: &Node| matches!(node, Node::Pack(_) | Node::Bootstrap(_) | Node::Choice(_));
         self.inputs.iter().any(packed) || self.nodes.iter().any(takes_key)
     }
 
@@ -319,6 +324,19 @@ impl Node {
         }
     }
 
+    /// The choice that it is.
+    pub const fn as_choice(&self) -> Option<&Choice> {
+        match self {
+            Self::Choice(choice) => Some(choice),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes a bootstrap.
+    pub const fn is_bootstrapped(&self) -> bool {
+        matches!(self, Self::Bootstrap(_) | Self::Choice(_))
+    }
+
     /// The addends of a sum, none of another node.
     pub fn addends(&self) -> &[Rotated] {
         self.as_sum().map_or(&[], |sum| &sum.addends)
@@ -340,10 +358,11 @@ impl Node {
                 ..
             }) => Some(*table),
             Self::Bootstrap(bootstrap) => Some(bootstrap.table),
-            Self::Lookup(_) | Self::Pack(_) | Self::Carrier(_) => None,
+            Self::Lookup(_) | Self::Pack(_) | Self::Carrier(_) | Self::Choice(_) => None,
         };
         let selects = self.selects().iter();
         let sides = selects.flat_map(|select| [select.clear, select.set]);
+        let sides = sides.chain(self.as_choice().into_iter().flat_map(Choice::sides));
         own.into_iter()
             .chain(sides.filter_map(|operand| match operand {
                 Operand::Constant(id) => Some(id),
@@ -370,9 +389,21 @@ impl Node {
             _ => None,
         };
         let sum = self.as_sum().into_iter().flat_map(Sum::reads);
-        sum.chain(terms.iter().map(|term| term.node))
+        let choice = self.as_choice().into_iter().flat_map(Choice::reads);
+        sum.chain(choice)
+            .chain(terms.iter().map(|term| term.node))
             .chain(items.iter().copied())
             .chain(other)
+    }
+}
+
+impl Operand {
+    /// The node that it is.
+    pub const fn node(self) -> Option<Rotated> {
+        match self {
+            Self::Node(rotated) => Some(rotated),
+            Self::Zero | Self::Constant(_) => None,
+        }
     }
 }
 
@@ -476,9 +507,6 @@ impl Sum {
             .selects
             .iter()
             .flat_map(|select| [select.clear, select.set]);
-        addends.chain(sides.filter_map(|operand| match operand {
-            Operand::Node(rotated) => Some(rotated),
-            Operand::Zero | Operand::Constant(_) => None,
-        }))
+        addends.chain(sides.filter_map(Operand::node))
     }
 }

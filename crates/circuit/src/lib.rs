@@ -3,7 +3,7 @@
 //! ```text
 //! compiler --> Circuit -- Bundle::to_bytes --> file -- Bundle::from_bytes --> Circuit --> engine
 //!                              |                            |
-//!                         wire types V2 to V5      wire types V1 to V5
+//!                         wire types V2 to V6      wire types V1 to V6
 //! ```
 //!
 //! A [`Circuit`] is what the compiler made of a model: a graph of GLWE values over encrypted inputs

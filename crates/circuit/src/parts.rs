@@ -158,7 +158,7 @@ impl Cut {
             crate::circuit::Output { node, ..*output }
         });
         let outputs = outputs.collect();
-        let bootstraps = nodes.iter().any(|node| matches!(node, Node::Bootstrap(_)));
+        let bootstraps = nodes.iter().any(Node::is_bootstrapped);
         Circuit {
             parameter_set: circuit.parameter_set.clone(),
             bootstrap: circuit.bootstrap.clone().filter(|_| bootstraps),
@@ -213,6 +213,12 @@ impl Node {
                 }
             }
             Self::Bootstrap(bootstrap) => place(&mut bootstrap.of),
+            Self::Choice(choice) => {
+                place(&mut choice.of);
+                for side in [&mut choice.clear, &mut choice.set] {
+                    side.place(places);
+                }
+            }
             Self::Product(_) | Self::Carrier(_) => {}
         }
     }
@@ -224,11 +230,18 @@ impl Sum {
         let place = |rotated: &mut Rotated| rotated.node = places[rotated.node.index()];
         self.addends.iter_mut().for_each(place);
         for select in &mut self.selects {
-            for operand in [&mut select.clear, &mut select.set] {
-                if let Operand::Node(rotated) = operand {
-                    place(rotated);
-                }
+            for side in [&mut select.clear, &mut select.set] {
+                side.place(places);
             }
+        }
+    }
+}
+
+impl Operand {
+    /// Names its node by its new place.
+    fn place(&mut self, places: &[NodeId]) {
+        if let Self::Node(rotated) = self {
+            rotated.node = places[rotated.node.index()];
         }
     }
 }
@@ -331,6 +344,11 @@ impl<'a> Reach<'a> {
                     added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
                 }
                 Node::Bootstrap(_) => added.cost += self.costs.bootstrap,
+                Node::Choice(choice) => {
+                    let levels = u64::from(choice.gadget.levels.get());
+                    let isolated = levels * PACK_LEVELS * self.costs.cmux;
+                    added.cost += self.costs.bootstrap + isolated + self.costs.cmux;
+                }
                 Node::Sum(_) | Node::Combination(_) | Node::Carrier(_) => {}
             }
             for select in of.selects() {
@@ -363,10 +381,6 @@ impl<'a> Reach<'a> {
 }
 
 fn operands(select: &Select) -> impl Iterator<Item = NodeId> {
-    [select.clear, select.set]
-        .into_iter()
-        .filter_map(|operand| match operand {
-            Operand::Node(rotated) => Some(rotated.node),
-            Operand::Zero | Operand::Constant(_) => None,
-        })
+    let nodes = [select.clear, select.set].into_iter();
+    nodes.filter_map(|operand| Some(operand.node()?.node))
 }

@@ -1,8 +1,8 @@
 //! Circuits for this crate's tests.
 
 use crate::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId,
-    Lookup, Node, NodeId, Operand, Output, Pack, Product, Rotated, Select, SelectorForm,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Constant, ConstantId, FeatureInput, Input,
+    InputId, Lookup, Node, NodeId, Operand, Output, Pack, Product, Rotated, Select, SelectorForm,
     SelectorGroup, SelectorId, Sum, Table, TableInput, Turn, ValueInput, Weighted,
 };
 use crate::validate::Dimensions;
@@ -282,5 +282,31 @@ pub(crate) fn bootstraps() -> Circuit {
         bootstrap(rotated(4, 1023)),
     ]);
     circuit.outputs = vec![output(5, 1, 1)];
+    circuit
+}
+
+/// Two choices by sums of look-ups: one between plaintexts, one between it and nothing.
+pub(crate) fn choices() -> Circuit {
+    let rotated = |node, rotation| Rotated {
+        node: NodeId(node),
+        rotation,
+    };
+    let choice = |of, clear, set| {
+        Node::Choice(Choice {
+            of,
+            gadget: Gadget::new(BaseLog::new(8), Levels::new(2)),
+            clear,
+            set,
+        })
+    };
+    let mut circuit = lookups();
+    circuit.bootstrap = Some("bootstrap".into());
+    circuit.nodes.truncate(3);
+    let plain = |id| Operand::Constant(ConstantId(id));
+    circuit.nodes.extend([
+        choice(rotated(2, 0), plain(0), plain(1)),
+        choice(rotated(2, 7), Operand::Zero, Operand::Node(rotated(3, 1))),
+    ]);
+    circuit.outputs = vec![output(4, 2, 1)];
     circuit
 }

@@ -18,9 +18,9 @@
 //! node is `n5 = c0 at n3`.
 
 use crate::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node,
-    NodeId, Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table,
-    Turn, Weighted,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup,
+    Node, NodeId, Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum,
+    Table, Turn, Weighted,
 };
 use cipherfn_protocol::specs::{FeatureForm, Transport};
 use std::fmt::{self, Display, Formatter};
@@ -107,6 +107,7 @@ impl Display for Node {
             Self::Pack(pack) => write!(f, "{pack}"),
             Self::Carrier(Carrier { input, index }) => write!(f, "{input}.{index}"),
             Self::Bootstrap(bootstrap) => write!(f, "{bootstrap}"),
+            Self::Choice(choice) => write!(f, "{choice}"),
         }
     }
 }
@@ -213,6 +214,17 @@ impl Display for Pack {
 impl Display for Bootstrap {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.table, self.of)
+    }
+}
+
+impl Display for Choice {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (base_log, levels) = (self.gadget.base_log.get(), self.gadget.levels.get());
+        write!(
+            f,
+            "({} >= 0 at {base_log}x{levels} ? {} : {})",
+            self.of, self.set, self.clear
+        )
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod v2;
 pub(crate) mod v3;
 pub(crate) mod v4;
 pub(crate) mod v5;
+pub(crate) mod v6;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,10 @@ impl Circuit {
             codec::encode(&circuit, MAX_BYTES)
         } else if let Some(circuit) = v4::CircuitV4::from_circuit(self) {
             codec::encode(&circuit, MAX_BYTES)
+        } else if let Some(circuit) = v5::CircuitV5::from_circuit(self) {
+            codec::encode(&circuit, MAX_BYTES)
         } else {
-            codec::encode(&v5::CircuitV5::from(self), MAX_BYTES)
+            codec::encode(&v6::CircuitV6::from(self), MAX_BYTES)
         };
         bytes
             .map(|bytes| Hash::of(&bytes))

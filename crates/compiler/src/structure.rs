@@ -1,31 +1,100 @@
-//! The structure of a tree model, without what its leaves say.
+//! The structure of a tree model; of boosted ones with what their leaves say.
 
 use crate::error::CompileError;
-use crate::model::{Estimator, Model, Test, Tree, TreeNode};
+use crate::model::{Estimator, Model, Task, Test, Tree, TreeEnsemble, TreeNode};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::ColumnKind;
-use cipherfn_training::leaves::{Structure, StructureNode};
+use cipherfn_training::leaves::{Structure, StructureNode, TreeSum};
 
-/// The structure of a model that is a sum of trees over its columns' own numbers.
+/// The structure of a model that is a mean of trees over its columns' own numbers.
 ///
 /// # Errors
 /// Another model, or one whose features are not the columns' numbers as they are.
 pub fn structure(model: &Model) -> Result<Structure, CompileError> {
-    let unsupported = |problem: &str| {
-        CompileError::UnsupportedModel {
-        problem: problem.into(),
-        supported: "one ensemble of trees over numbers as they are, whose nodes ask for the larger of two numbers".into(),
-    }
-    };
     if model.summary.averages == Some(false) {
         return Err(CompileError::UnsupportedModel {
             problem: "its trees were boosted, each on the errors of those before it".into(),
-            supported: "forests, whose trees predict alone".into(),
+            supported: "forests, whose trees predict alone; in a spec with algorithm = \"boosted-leaves\" regressors too, whose trees add up"
+                .into(),
         });
     }
-    let [Estimator::Trees(ensemble)] = &model.estimators[..] else {
-        return Err(unsupported("it is no ensemble of trees alone"));
+    let ensemble = ensemble(model)?;
+    of_trees(model, ensemble, None)
+}
+
+/// The same of a regressor whose trees add up to what it predicts, with what their leaves say.
+///
+/// # Errors
+/// As [`structure`]; a model of several scores, or that makes something else of the sum.
+pub fn boosted_structure(model: &Model) -> Result<Structure, CompileError> {
+    let ensemble = ensemble(model)?;
+    let [base] = ensemble.base[..] else {
+        return Err(no_sum(&format!(
+            "its trees add to {} scores",
+            ensemble.scores
+        )));
     };
+    if model.summary.task != Task::Regression {
+        return Err(no_sum("it predicts classes"));
+    }
+    if !predicts_its_score(model) {
+        return Err(no_sum(
+            "what it predicts is another function of the trees' sum (a link of its objective, or a scaled target)",
+        ));
+    }
+    let says = |tree: &Tree| {
+        let leaves = tree.nodes.iter().filter_map(TreeNode::as_leaf);
+        leaves
+            .map(|values| values.iter().map(|(_, value)| value).sum())
+            .collect()
+    };
+    let sum = TreeSum {
+        base,
+        leaves: ensemble.trees.iter().map(says).collect(),
+    };
+    of_trees(model, ensemble, Some(sum))
+}
+
+fn unsupported(problem: &str) -> CompileError {
+    CompileError::UnsupportedModel {
+        problem: problem.into(),
+        supported: "one ensemble of trees over numbers as they are, whose nodes ask for the larger of two numbers".into(),
+    }
+}
+
+fn no_sum(problem: &str) -> CompileError {
+    CompileError::UnsupportedModel {
+        problem: problem.into(),
+        supported: "for boosted leaves, regressors of one number that is the sum of their trees"
+            .into(),
+    }
+}
+
+fn ensemble(model: &Model) -> Result<&TreeEnsemble, CompileError> {
+    match &model.estimators[..] {
+        [Estimator::Trees(ensemble)] => Ok(ensemble),
+        _ => Err(unsupported("it is no ensemble of trees alone")),
+    }
+}
+
+/// Whether the one output is the score as it is: on numbers of several sizes and signs.
+fn predicts_its_score(model: &Model) -> bool {
+    [-40.0, -0.75, 0.0, 0.5, 2.0, 4096.0]
+        .into_iter()
+        .all(|score| {
+            let outputs = model.postprocess.run(vec![Tensor::F64(vec![score])]);
+            outputs.is_ok_and(|outputs| match &outputs[..] {
+                [only] => only.to_f64().is_some_and(|found| *found == [score]),
+                _ => false,
+            })
+        })
+}
+
+fn of_trees(
+    model: &Model,
+    ensemble: &TreeEnsemble,
+    sum: Option<TreeSum>,
+) -> Result<Structure, CompileError> {
     if !takes_numbers_as_they_are(model) {
         return Err(unsupported(
             "its features are made of the columns: scaled, encoded or imputed",
@@ -56,6 +125,7 @@ pub fn structure(model: &Model) -> Result<Structure, CompileError> {
         features: model.features,
         names: names(model),
         trees: trees.collect::<Result<_, _>>()?,
+        sum,
     })
 }
 

@@ -11,6 +11,7 @@ use cipherfn_training::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
 use prost::Message;
 use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use std::collections::HashSet;
+use trees::TreeValues;
 
 #[cfg(test)]
 mod tests;
@@ -177,7 +178,20 @@ fn write_function(
             graph.output.push(info(&output, FLOAT, Some(len)));
         }
         FittedFunction::Trees { trees, labels } => {
-            trees::write(graph, names, features, trees, labels.as_deref());
+            let mean = TreeValues {
+                trees,
+                factor: 1.0 / trees.len() as f64,
+                base: None,
+            };
+            trees::write(graph, names, features, &mean, labels.as_deref());
+        }
+        FittedFunction::Boosted { base, trees } => {
+            let sum = TreeValues {
+                trees,
+                factor: 1.0,
+                base: Some(*base),
+            };
+            trees::write(graph, names, features, &sum, None);
         }
         FittedFunction::Regressor { weights, intercept } => {
             let attributes = vec![

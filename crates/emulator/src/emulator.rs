@@ -10,7 +10,8 @@ use bytes::Bytes;
 use crate::cors::{self, Cors};
 use crate::gateway::{Gateway, Table};
 use crate::lambda::{
-    DeadLetter, Executions, Host, Invocation, InvokeApi, InvokeError, Pool, Queue, StatesApi,
+    DeadLetter, Events, Executions, Host, Invocation, InvokeApi, InvokeError, Pool, Queue,
+    StatesApi,
 };
 use crate::server::{self, Server};
 use crate::site::Site;
@@ -31,7 +32,8 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts everything; functions' processes start with the first request for them.
+    /// Starts everything; functions' processes start with the first request for them, or with the
+    /// events that an emulator before this one has left in the data directory.
     pub async fn start(config: Config) -> Result<Self, EmulatorError> {
         check(&config.functions)?;
         let routes = Table::new(&config.routes, |name| {
@@ -91,7 +93,12 @@ impl Emulator {
         let functions: Arc<BTreeMap<_, _>> =
             Arc::new(config.functions.into_iter().map(pool).collect());
         let retries = config.limits.asynchronous_retries.clone();
-        let queue = Arc::new(Queue::new(retries, config.log));
+        let fail_events = |source| EmulatorError::Data {
+            path: config.data.clone(),
+            source,
+        };
+        let events = Events::open(&config.data).map_err(fail_events)?;
+        let queue = Arc::new(Queue::new(retries, config.log, events));
         let executions = Executions::default();
         let states = StatesApi::new(config.maps, &functions, &queue, executions.clone())?;
         let api = InvokeApi::new(
@@ -121,6 +128,7 @@ impl Emulator {
             Server::start(listener, site).map_err(fail_page)
         };
         let page = page.map(serve).transpose()?;
+        queue.go_on(&functions).map_err(fail_events)?;
         Ok(Self {
             url,
             gateway,
@@ -202,7 +210,8 @@ impl Emulator {
     }
 
     /// Finishes requests under way, a few seconds at most, then ends all processes and stops.
-    /// Asynchronous invocations that are not over are forgotten.
+    /// Asynchronous invocations that are not over begin again at the next start over the same data;
+    /// executions of state machines do not.
     pub async fn stop(self) {
         if let Some(page) = self.page {
             page.stop().await;

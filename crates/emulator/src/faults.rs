@@ -40,6 +40,8 @@ pub enum Fault {
     Delay(Duration),
     /// The connection is closed after this many bytes of the response's body, which announces more.
     ResetAfter(u64),
+    /// The request is passed on, and the connection is closed without an answer.
+    LostAnswer,
     /// The connection is closed without an answer after this many bytes of the request's body; the
     /// endpoint does not see the request.
     ResetRequestAfter(u64),
@@ -183,17 +185,11 @@ impl FaultsState {
                 {
                     size += frame.data_ref().map_or(0, |data| data.len() as u64);
                 }
-                // A body that fails at once, before the head is sent: the connection closes without
-                // an answer.
-                Response::new(
-                    Cut {
-                        body: Full::new(Bytes::from_static(b"-"))
-                            .map_err(|never| match never {})
-                            .boxed(),
-                        left: 0,
-                    }
-                    .boxed(),
-                )
+                no_answer()
+            }
+            Some(Fault::LostAnswer) => {
+                self.pass_on(request).await;
+                no_answer()
             }
             None => self.pass_on(request).await,
         }
@@ -254,6 +250,13 @@ impl FaultsState {
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A body that fails at once, before the head is sent: the connection closes without an answer.
+fn no_answer() -> Response<ProxyBody> {
+    let body = Full::new(Bytes::from_static(b"-")).map_err(|never| match never {});
+    let body = body.boxed();
+    Response::new(Cut { body, left: 0 }.boxed())
 }
 
 /// S3's error document, after the request's body was read.

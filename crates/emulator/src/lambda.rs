@@ -1,6 +1,7 @@
 //! Lambda: functions as processes, one invocation at a time each.
 
 mod environment;
+mod events;
 mod invoke_api;
 mod log;
 mod queue;
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::{Function, Limits, LogSink, random, server};
 use environment::{Environment, Outcome};
+pub(crate) use events::Events;
 pub(crate) use invoke_api::InvokeApi;
 pub use queue::DeadLetter;
 pub(crate) use queue::Queue;

@@ -7,8 +7,8 @@ use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::{Coefficient, Sparse, constant_of_turned, entry, value_at};
 use cipherfn_circuit::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand,
-    Output, Pack, Product, Rotated, SelectorId, Sum, Table,
+    Bootstrap, Carrier, Choice, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId,
+    Operand, Output, Pack, Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -309,12 +309,28 @@ impl<'a> ClearRows<'a> {
     }
 
     fn bootstrap_of(&self, bootstrap: &Bootstrap, row: u32, starts: &[usize]) -> ClearValue {
-        let (of, size) = (bootstrap.of, self.circuit.polynomial_size);
-        let value = self.coefficients(self.value(of.node, row, starts));
-        let number = constant_of_turned(value, of.rotation, size);
+        let number = self.number(bootstrap.of, row, starts);
         let table = self.constant(bootstrap.table);
         let found = entry(table, self.circuit.bootstrap_table, number);
         Sparse::sum(vec![(0, found)]).into()
+    }
+
+    fn choice_of(&self, choice: &Choice, row: u32, starts: &[usize]) -> ClearValue {
+        match choice.chosen(self.number(choice.of, row, starts)) {
+            Operand::Zero => ClearValue::Zero,
+            Operand::Constant(id) => ClearValue::Constant(id),
+            Operand::Node(rotated) if rotated.rotation == 0 => {
+                self.value(rotated.node, row, starts).clone()
+            }
+            Operand::Node(rotated) => {
+                Sparse::sum(self.rotated(rotated, row, starts).collect()).into()
+            }
+        }
+    }
+
+    fn number(&self, of: Rotated, row: u32, starts: &[usize]) -> u64 {
+        let value = self.coefficients(self.value(of.node, row, starts));
+        constant_of_turned(value, of.rotation, self.circuit.polynomial_size)
     }
 }
 
@@ -396,6 +412,15 @@ impl Evaluator for ClearRows<'_> {
         starts: &[usize],
     ) -> Result<usize, Infallible> {
         Ok(self.each(node, |own, row| own.bootstrap_of(bootstrap, row, starts)))
+    }
+
+    fn choice(
+        &mut self,
+        node: NodeId,
+        choice: &Choice,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.choice_of(choice, row, starts)))
     }
 
     fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<usize, Infallible> {

@@ -1,7 +1,8 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
 use cipherfn_circuit::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product,
+    Sum,
 };
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
@@ -68,6 +69,14 @@ pub trait Evaluator {
         values: &[Self::Glwe],
     ) -> Result<Self::Glwe, Self::Error>;
 
+    /// One of two values, as a number is negative or not; `values` are those of the nodes before.
+    fn choice(
+        &mut self,
+        node: NodeId,
+        choice: &Choice,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
     /// A ciphertext of an input.
     fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<Self::Glwe, Self::Error>;
 
@@ -104,6 +113,7 @@ pub(crate) fn evaluate<E: Evaluator>(
             Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
             Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
             Node::Bootstrap(bootstrap) => evaluator.bootstrap(id, bootstrap, &values)?,
+            Node::Choice(choice) => evaluator.choice(id, choice, &values)?,
             Node::Carrier(carrier) => evaluator.carrier(id, *carrier)?,
         });
     }

@@ -2,7 +2,7 @@
 //!
 //! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`, or
 //! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value,
-//! a bootstrap.
+//! a bootstrap, a choice.
 //! Whatever is cheaper to recompute than to keep is folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
 //! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
@@ -19,15 +19,15 @@ mod uses;
 mod tests;
 
 pub(crate) use step::{
-    BootstrapStep, CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start,
-    SumStep, Term, TurnStep,
+    BootstrapStep, ChoiceStep, CombinationStep, External, Factor, Form, NumberTerm, PackStep,
+    ProgramStep, RowTerm, Start, SumStep, Term, TurnStep,
 };
 
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::Sparse;
 use budget::Budget;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product,
     SelectorId, Sum,
 };
 use cipherfn_circuit::{CircuitError, Dimensions};
@@ -147,6 +147,15 @@ impl Evaluator for Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         Ok(self.table_at(bootstrap, values))
+    }
+
+    fn choice(
+        &mut self,
+        _: NodeId,
+        choice: &Choice,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        self.choose(choice, values)
     }
 
     fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Expression, CircuitError> {

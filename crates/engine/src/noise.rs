@@ -4,17 +4,20 @@
 //! so that what several values share adds up before it is squared. Of a CMUX the branch that is
 //! noisier counts, whole: what branches share with other values is not followed.
 
+mod sides;
+
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use cipherfn_circuit::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Operand,
-    Output, Pack, Product, Rotated, SelectorId, Sum, Table,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Output,
+    Pack, Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::bootstrap;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::operations::{lookup, pack};
 use cipherfn_scheme::parameters::{Bootstrap as BootstrapParameters, Packing, ParameterSet};
+use sides::{larger, worse};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
@@ -37,6 +40,9 @@ pub struct CircuitNoise {
     pub outputs: Vec<OutputNoise>,
     /// One a bootstrap that an output needs, in order.
     pub bootstraps: Vec<BootstrapNoise>,
+    /// One a choice that an output needs, in order: with which error its number is compared, and that of
+    /// its CMUX. What a wrong comparison chooses is not among the noise of outputs.
+    pub choices: Vec<BootstrapNoise>,
 }
 
 /// Noise of a bootstrap. The function's slope makes the number's error one of its value, which comes
@@ -111,11 +117,13 @@ fn track(circuit: &Circuit, tables: &[OutputNoise]) -> Result<CircuitNoise, Engi
         bounded: Vec::new(),
         parameters: crate::dimensions::bootstrap(set, circuit),
         bootstraps: Vec::new(),
+        choices: Vec::new(),
     };
     let Ok(outputs) = evaluator::evaluate(circuit, &mut tracker);
     Ok(CircuitNoise {
         outputs,
         bootstraps: tracker.bootstraps,
+        choices: tracker.choices,
     })
 }
 
@@ -132,6 +140,8 @@ enum ErrorOrigin {
     Carrier(InputId, u32),
     /// A bootstrap, by its number.
     Bootstrap(usize),
+    /// The CMUX of a choice, by its number.
+    Choice(usize),
     /// Values whose sources are not followed, by their number: packed ones, branches of CMUXes,
     /// turned tables.
     Bounded(usize),
@@ -151,6 +161,7 @@ struct Tracker<'a> {
     /// Numbers of the bootstrap, if the circuit has some.
     parameters: Option<&'static BootstrapParameters>,
     bootstraps: Vec<BootstrapNoise>,
+    choices: Vec<BootstrapNoise>,
 }
 
 impl Evaluator for Tracker<'_> {
@@ -162,13 +173,7 @@ impl Evaluator for Tracker<'_> {
         let addends = sum.addends.iter().map(|addend| (*addend, 1.0));
         let mut value = self.weighted(addends, values);
         for (index, select) in sum.selects.iter().enumerate() {
-            let branches = [select.clear, select.set].map(|operand| match operand {
-                Operand::Node(rotated) => self.noise(&values[rotated.node.index()]),
-                Operand::Zero | Operand::Constant(_) => OutputNoise::default(),
-            });
-            let [clear, set] = branches;
-            let worst = worse(clear, set);
-            value.extend(self.bound(worst));
+            value.extend(self.worst_side([select.clear, select.set], values));
             value.insert(ErrorOrigin::Cmux(node, index), 1.0);
         }
         Ok(value)
@@ -238,6 +243,15 @@ impl Evaluator for Tracker<'_> {
             result: bootstrap::result_variance(self.set, parameters),
         });
         Ok([(ErrorOrigin::Bootstrap(self.bootstraps.len() - 1), 1.0)].into())
+    }
+
+    fn choice(
+        &mut self,
+        node: NodeId,
+        choice: &Choice,
+        values: &[Value],
+    ) -> Result<Value, Infallible> {
+        Ok(self.chosen(node, choice, values))
     }
 
     fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Value, Infallible> {
@@ -310,6 +324,12 @@ impl Tracker<'_> {
                 ErrorOrigin::Bootstrap(bootstrap) => {
                     total = total + square * self.bootstraps[bootstrap].result;
                 }
+                // Of few rows: a level's error is that of one bootstrap.
+                ErrorOrigin::Choice(choice) => {
+                    let variance = square * self.choices[choice].result;
+                    total = total + variance;
+                    most = larger(most, variance);
+                }
                 ErrorOrigin::Cmux(node, index) => {
                     let selector = self.circuit.nodes[node.index()].selects()[index].selector;
                     let (gadget, variance) = self.cmux(selector.input);
@@ -366,26 +386,4 @@ impl Tracker<'_> {
         noise::linear(self.set, weight_squares, input.body_bits)
             + noise::linear_transform(self.set, weight_squares)
     }
-}
-
-/// The largest variance, and the fewest rows that it can come from.
-fn worse(a: OutputNoise, b: OutputNoise) -> OutputNoise {
-    let most = |noise: OutputNoise| match noise.rows {
-        rows if rows > 0.0 => 1.0 / rows * noise.value,
-        _ => Variance::default(),
-    };
-    let (value, most) = (larger(a.value, b.value), larger(most(a), most(b)));
-    OutputNoise {
-        value,
-        reply: Variance::default(),
-        rows: if most > Variance::default() {
-            value.get() / most.get()
-        } else {
-            1.0
-        },
-    }
-}
-
-fn larger(a: Variance, b: Variance) -> Variance {
-    if a > b { a } else { b }
 }

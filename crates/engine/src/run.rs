@@ -1,6 +1,7 @@
 //! The steps of a circuit on the ciphertexts of one row.
 
 mod bootstraps;
+mod choices;
 mod forms;
 mod lookups;
 mod memory;
@@ -22,6 +23,7 @@ use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::bootstrap::rotate::BATCH;
+use cipherfn_scheme::bootstrap::{Levelled, Lwe};
 use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::external::add_products;
 use cipherfn_scheme::fourier::{Transform, c64};
@@ -65,12 +67,14 @@ impl Executable {
         let products = WeightProducts::new(circuit, &transform)?;
         let program = lower::lower(circuit, dimensions)?;
         let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
-        let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
+        let levels = groups.iter().flatten().map(|(_, gadget)| *gadget);
+        let levels = levels.chain(choices::gadgets(&program));
+        let levels = levels.map(|gadget| gadget.levels).max();
         let count = groups.iter().flatten().map(|(count, _)| *count as usize);
         let count = count.sum();
         let mut executable = Self {
             dimensions,
-            levels: levels.max().map_or(1, |levels| levels.get() as usize),
+            levels: levels.map_or(1, |levels| levels.get() as usize),
             groups,
             monomials: forms::monomials(&program, &transform),
             statistics: Statistics::of(&program),
@@ -161,6 +165,12 @@ impl Executable {
                 Stage::Bootstraps(steps) => steps
                     .chunks(BATCH)
                     .try_for_each(|batch| self.bootstrap(batch, row, key))?,
+                Stage::Choices(steps) if parallel => steps
+                    .par_chunks(steps.len().div_ceil(threads).min(BATCH))
+                    .try_for_each(|batch| self.choose(batch, row, key))?,
+                Stage::Choices(steps) => steps
+                    .chunks(BATCH)
+                    .try_for_each(|batch| self.choose(batch, row, key))?,
             }
         }
         results.resize_with(self.program.results.len(), Glwe::default);
@@ -208,7 +218,8 @@ impl Executable {
                     let external =
                         &self.program.steps[*step as usize].externals()[*external as usize];
                     let gadget = self.gadget(external.selector);
-                    let digits = self.decompose(external, gadget, row, scratch);
+                    let product = (&external.difference, &external.constant);
+                    let digits = self.decompose(product, gadget, row, scratch);
                     let (selectors, index) = row.selectors(external.selector);
                     add_products(
                         &mut values.write(self.slot(*step)),
@@ -247,7 +258,9 @@ impl Executable {
             ProgramStep::Combination(CombinationStep(factors)) => {
                 self.combine(&mut out(), factors, row, &mut scratch.difference);
             }
-            ProgramStep::Bootstrap(_) => unreachable!("bootstraps are a stage of their own"),
+            ProgramStep::Bootstrap(_) | ProgramStep::Choice(_) => {
+                unreachable!("bootstraps are a stage of their own")
+            }
             ProgramStep::Pack(pack) => {
                 let packed = self.pack(pack, row, scratch, key)?;
                 self.take(&mut out(), &packed, scratch);
@@ -283,6 +296,13 @@ pub(crate) trait KeyWork: Sync {
 
     /// The tables' entries at numbers, as constant coefficients.
     fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, Self::Error>;
+
+    /// Selectors that say which numbers are not negative.
+    fn select(
+        &self,
+        gadget: Gadget,
+        numbers: &[Lwe<Levelled>],
+    ) -> Result<FourierSelectors, Self::Error>;
 
     /// Packs the coefficients of ciphertexts at multiples of 2^`levels`.
     fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;

@@ -61,6 +61,8 @@ pub(crate) enum Stage {
     Blocks(Vec<Block>),
     /// All bootstraps that are ready, which go to threads in batches.
     Bootstraps(Vec<u32>),
+    /// All choices by numbers that are ready, in batches as well.
+    Choices(Vec<u32>),
 }
 
 /// Steps that one thread evaluates together.
@@ -195,6 +197,9 @@ fn by_selector(
             stage = std::mem::take(&mut ready.bootstraps);
         }
         if stage.is_empty() {
+            stage = std::mem::take(&mut ready.choices);
+        }
+        if stage.is_empty() {
             return stages;
         }
         for done in stage.iter().filter_map(|step| place(*step)) {
@@ -218,12 +223,15 @@ struct Ready {
     /// The largest group first.
     order: BTreeSet<(Reverse<usize>, Option<SelectorId>)>,
     bootstraps: Vec<u32>,
+    choices: Vec<u32>,
 }
 
 impl Ready {
     fn add(&mut self, of: &ProgramStep, step: u32) {
-        if matches!(of, ProgramStep::Bootstrap(_)) {
-            return self.bootstraps.push(step);
+        match of {
+            ProgramStep::Bootstrap(_) => return self.bootstraps.push(step),
+            ProgramStep::Choice(_) => return self.choices.push(step),
+            _ => {}
         }
         let selector = first_selector(of);
         let group = self.groups.entry(selector).or_default();
@@ -253,6 +261,7 @@ impl Stage {
     fn of(program: &Program, stage: &[u32]) -> Self {
         match program.steps[stage[0] as usize] {
             ProgramStep::Bootstrap(_) => Self::Bootstraps(stage.to_vec()),
+            ProgramStep::Choice(_) => Self::Choices(stage.to_vec()),
             _ => Self::Blocks(blocks(program, stage)),
         }
     }

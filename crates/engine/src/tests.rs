@@ -4,6 +4,7 @@ mod backends;
 mod bootstraps;
 mod bundles;
 mod carriers;
+mod choices;
 mod circuits;
 mod groups;
 mod lookups;

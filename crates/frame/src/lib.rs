@@ -25,6 +25,7 @@ pub mod query;
 pub mod reply;
 mod resolve;
 pub mod schema;
+mod sent;
 pub mod stages;
 
 mod sql;

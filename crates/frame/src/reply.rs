@@ -17,9 +17,9 @@ pub struct Reply {
     pub parameter_set: ParameterSetTag,
     /// Id of the key that opens it.
     pub key: KeyId,
-    /// Of the plan and the schemas: [`query_hash`].
+    /// Of the plan, the schemas and the rows of a sum: [`query_hash`].
     pub query: Hash,
-    /// Most rows of a sum.
+    /// Most rows of a sum. Whoever decrypts knows what was asked for: this only says what differs.
     pub rows_per_sum: u32,
     /// The ciphertexts of the last pass.
     pub ciphertexts: Vec<Vec<u8>>,
@@ -69,13 +69,19 @@ impl Reply {
     }
 }
 
-/// Names a query: a plan and the schemas of its frames, in the order in which it names them.
-pub fn query_hash(plan: &Plan, schemas: &[&Schema]) -> Result<Hash, SchemaError> {
+/// Names a query: a plan and the schemas of its frames, in the order in which it names them, and most rows
+/// of a sum, from which it follows how exact sums are.
+pub fn query_hash(
+    plan: &Plan,
+    schemas: &[&Schema],
+    rows_per_sum: u32,
+) -> Result<Hash, SchemaError> {
     let mut bytes = Vec::new();
     put(&mut bytes, format!("{plan:?}").as_bytes());
     for schema in schemas {
         put(&mut bytes, &schema.to_json()?);
     }
+    put(&mut bytes, &rows_per_sum.to_le_bytes());
     Ok(Hash::of(&bytes))
 }
 

@@ -3,11 +3,16 @@
 mod document;
 mod domain;
 mod error;
+mod hashed;
+mod names;
 mod plain;
 mod rows;
 
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
+pub use hashed::{KnownNames, NameHasher, SECRET_LEN, Sent};
+pub(crate) use hashed::Named;
+pub use names::Names;
 pub use rows::Rows;
 
 use cipherfn_protocol::hash::Hash;
@@ -45,6 +50,7 @@ pub struct Schema {
     columns: Vec<Column>,
     lookups: Vec<LookupIndex>,
     cells: Option<Hash>,
+    names: Names,
 }
 
 /// A column.
@@ -191,6 +197,7 @@ impl Schema {
             columns,
             lookups,
             cells: None,
+            names: Names::Clear,
         };
         schema.check_lookups()?;
         Ok(schema)
@@ -210,6 +217,9 @@ impl Schema {
     #[must_use]
     pub fn with_rows(mut self, rows: Rows) -> Self {
         self.rows = rows;
+        if let Names::Revealed(sent) = &mut self.names {
+            sent.schema.rows = rows;
+        }
         self
     }
 

@@ -350,7 +350,15 @@ impl Planner<'_> {
             padded: !shape.rows.exact,
         };
         let frame = unused("refreshed", &mut taken, &mut BTreeSet::new());
-        Refresh::new(frame, rows, &shape.columns, made, step)
+        let mut refresh = Refresh::new(frame, rows, &shape.columns, made, step)?;
+        if let Some(hasher) = self.schemas.iter().find_map(Schema::hasher) {
+            let hashed = hasher.hash(&refresh.schema);
+            refresh.schema = hashed.map_err(|error| PlanError::Invalid {
+                step: step.clone(),
+                problem: error.to_string(),
+            })?;
+        }
+        Ok(refresh)
     }
 
     /// What the key of the other frame of a merge can be.

@@ -35,6 +35,22 @@ impl Hash {
     }
 }
 
+/// Names the secret by which a client hashes names of frames: nothing of it follows from this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NamesId([u8; 8]);
+
+as_hexadecimal!(
+    NamesId,
+    "the id of a secret for names is 16 hexadecimal digits, lower case"
+);
+
+impl NamesId {
+    /// From its bytes.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// SHA-256 of an upload, the checksum that S3 verifies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);

@@ -6,6 +6,9 @@
 use crate::error::SchemeError;
 use cipherfn_protocol::specs::Bits;
 
+/// Most bits that fit 64 behind less than a byte, with a byte that is not whole after them.
+const MOST: u32 = 56;
+
 /// Bytes of `count` words of `bits` bits.
 pub(crate) const fn packed_len(count: usize, bits: Bits) -> usize {
     count.saturating_mul(bits.get() as usize).div_ceil(8)
@@ -21,20 +24,42 @@ pub(crate) const fn round_to(word: u64, bits: Bits) -> u64 {
 }
 
 /// Appends `words` to `out`, `bits` (1 to 64) bits each.
-pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits: Bits) {
+pub(crate) fn pack(
+    out: &mut Vec<u8>,
+    words: impl IntoIterator<IntoIter: ExactSizeIterator<Item = u64>>,
+    bits: Bits,
+) {
+    let words = words.into_iter();
     let width = bits.get();
-    let mut pending: u128 = 0;
-    let mut filled = 0;
-    for word in words {
-        pending |= u128::from(round_to(word, bits) >> (64 - width)) << filled;
+    let start = out.len();
+    out.resize(start + packed_len(words.len(), bits), 0);
+    let mut packed = &mut out[start..];
+    // Less than a byte of what came before.
+    let (mut pending, mut filled) = (0u64, 0);
+    let mut push = |value: u64, width: u32| {
+        pending |= value << filled;
         filled += width;
-        while filled >= 32 {
-            out.extend_from_slice(&(pending as u32).to_le_bytes());
-            pending >>= 32;
-            filled -= 32;
+        let whole = filled as usize / 8;
+        // All eight bytes, as what is not whole yet is written once more: a copy of some takes longer.
+        if let Some(bytes) = packed.first_chunk_mut() {
+            *bytes = pending.to_le_bytes();
+        } else {
+            let left = packed.len();
+            packed.copy_from_slice(&pending.to_le_bytes()[..left]);
+        }
+        packed = &mut std::mem::take(&mut packed)[whole..];
+        pending >>= 8 * whole;
+        filled %= 8;
+    };
+    for word in words {
+        let rounded = round_to(word, bits) >> (64 - width);
+        if width > MOST {
+            push(rounded & u64::from(u32::MAX), 32);
+            push(rounded >> 32, width - 32);
+        } else {
+            push(rounded, width);
         }
     }
-    out.extend_from_slice(&pending.to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
 
 /// Reads `out.len()` words from `packed`, which must be exactly their bytes.

@@ -23,8 +23,6 @@ pub(crate) mod key;
 mod lwe;
 pub mod module_switch;
 pub mod modulus_switch;
-// Browsers make keys; nobody evaluates there, and their transform is not `tfhe`'s.
-#[cfg(not(target_family = "wasm"))]
 pub mod rotate;
 mod table;
 
@@ -33,7 +31,6 @@ mod tests;
 
 pub use expanded::BootstrapKey;
 pub use lwe::{Levelled, Lwe, Output, Small};
-#[cfg(not(target_family = "wasm"))]
 pub use rotate::Rotated;
 pub use table::Table;
 

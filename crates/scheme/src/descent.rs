@@ -34,8 +34,6 @@ use zeroize::Zeroizing;
 
 mod forms;
 mod owners;
-// Nobody trains in a browser: it encrypts rows.
-#[cfg(not(target_family = "wasm"))]
 mod step;
 #[cfg(test)]
 mod tests;
@@ -44,7 +42,6 @@ mod weights;
 
 pub use forms::{decrypt_forms, form_bytes, form_variance, forms, squares_under};
 pub use owners::{encrypt_batch_under, public_product_variance};
-#[cfg(not(target_family = "wasm"))]
 pub use step::step;
 use variance::product_variance_of;
 pub use variance::{product_variance, residual_variance, traced_variance, update_variance};

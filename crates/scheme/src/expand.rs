@@ -22,6 +22,8 @@
 //! Everything up to the slots is in *centred* form, see [`crate::centred`].
 
 use crate::bits::{self, packed_len};
+#[cfg(not(target_family = "wasm"))]
+use crate::centred::Centred;
 use crate::centred::{Node, SwitchMemory};
 use crate::cursor::{Branch, Cursor};
 use crate::error::SchemeError;
@@ -98,6 +100,21 @@ pub(crate) fn expand_on(
 ) -> Result<(), SchemeError> {
     cursor.begin((packed.seed, packed.depth, packed.bodies.len()));
     Expander::new(key, packed.depth, form).walk(cursor, packed, first, out)
+}
+
+/// Writes the mask row and the body row of a GGSW ciphertext's level of which `slot` is the value,
+/// scaled.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn complete_rows(key: &ExpandedEvaluationKey, slot: &Centred, out: &mut [c64]) {
+    let expander = Expander::new(key, key.packing().depth(), SlotForm::Rows);
+    let mut node = Node::zero(expander.size);
+    key.with_memory(|memory| {
+        let work = &mut memory.work;
+        Transform::fold_torus(&mut node.mask, &slot.mask);
+        key.transform()
+            .forward_torus(&mut node.body, &slot.body, &mut work.scratch);
+        expander.complete([(&node, out)], work);
+    });
 }
 
 #[derive(Clone, Copy)]

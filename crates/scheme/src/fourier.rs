@@ -10,7 +10,6 @@ use aligned_vec::{AVec, CACHELINE_ALIGN};
 use pulp::{Arch, Simd, WithSimd};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-#[cfg(not(target_family = "wasm"))]
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 
 mod convert;
@@ -22,6 +21,7 @@ mod tests;
 
 pub(crate) use permutation::Permutation;
 
+pub(crate) use convert::integer;
 pub use convert::{TORUS, frac, reduce, round, take_digit};
 pub use tfhe::core_crypto::fft_impl::fft64::c64;
 
@@ -79,7 +79,6 @@ impl Transform {
     }
 
     /// `tfhe`'s own handle.
-    #[cfg(not(target_family = "wasm"))]
     pub fn as_tfhe(&self) -> FftView<'_> {
         self.0.plan.as_tfhe()
     }
@@ -91,8 +90,8 @@ impl Transform {
 
     /// Transforms torus coefficients (units of 2^-64), read as fractions in [-1/2, 1/2).
     pub fn forward_torus(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
-        convert::fold_integers(out, input, 1.0 / TORUS, &self.0.twist);
-        self.forward_twisted(out, scratch);
+        let fraction = |word| convert::signed_to_float(word) * (1.0 / TORUS);
+        self.forward_part(out, input, fraction, scratch);
     }
 
     /// Torus coefficients (units of 2^-64) folded, as fractions in [-1/2, 1/2): what
@@ -103,7 +102,18 @@ impl Transform {
 
     /// Transforms signed integers (two's complement).
     pub fn forward_integer(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
-        convert::fold_integers(out, input, 1.0, &self.0.twist);
+        self.forward_part(out, input, convert::signed_to_float, scratch);
+    }
+
+    /// Transforms what `part` makes of each word.
+    pub fn forward_part(
+        &self,
+        out: &mut [c64],
+        input: &[u64],
+        part: impl Fn(u64) -> f64,
+        scratch: &mut TransformScratch,
+    ) {
+        convert::fold(out, input, part, &self.0.twist);
         self.forward_twisted(out, scratch);
     }
 
@@ -116,6 +126,19 @@ impl Transform {
     ) {
         self.inverse_twisted(values, scratch);
         convert::unfold_torus(out, values, &self.0.untwist);
+    }
+
+    /// Back to coefficients, each of which `put` brings into its word of `out`. `values` is used up as
+    /// working memory.
+    pub fn backward_part(
+        &self,
+        out: &mut [u64],
+        values: &mut [c64],
+        put: impl Fn(&mut u64, f64),
+        scratch: &mut TransformScratch,
+    ) {
+        self.inverse_twisted(values, scratch);
+        convert::unfold(out, values, put, &self.0.untwist);
     }
 
     /// Back to torus coefficients, reduced modulo 1.

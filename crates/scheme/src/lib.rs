@@ -12,7 +12,8 @@
 //! reply::decrypt_packed <--------------- rows ---     reply::pack
 //! ```
 //!
-//! What follows on a number that the server computed needs [`bootstrap`]s, and their part of the key.
+//! What follows on a number that the server computed needs [`bootstrap`]s, and their part of the key;
+//! a selector of such a number is made by a [`circuit_bootstrap`].
 //!
 //! The FFT is `tfhe`'s; keys, encryption and what works on ciphertexts are written here: `tfhe` draws
 //! masks and noise a byte at a time, and has no expansion of packed selectors. Masks are its stream
@@ -42,6 +43,9 @@ mod bits;
 pub mod bootstrap;
 pub mod carriers;
 mod centred;
+// Like rotations, a server's.
+#[cfg(not(target_family = "wasm"))]
+pub mod circuit_bootstrap;
 mod cursor;
 pub mod descent;
 mod error;

@@ -177,7 +177,7 @@ pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> Variance {
 /// slot's centred mask leaves, half of B^-l at most, is left out of the body row's mask as well, so
 /// in the mask row it meets 2 s^2 - (1 + X + ...) s = z s, of norm (3/4)^(1/2) N on average, and
 /// not 2 s^2, which is some 15 times as long.
-fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> Variance {
+pub(crate) fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> Variance {
     let size = set.ring.polynomial_size as f64;
     let norm = 0.75 * size.powi(2);
     let error = (1.0 + size / 2.0) * product_error(size, gadget, 1.0 / 12.0);

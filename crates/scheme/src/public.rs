@@ -235,7 +235,7 @@ impl PublicCiphertext {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for glwe in &self.glwes {
-            let words = glwe.mask.iter().chain(&glwe.body).copied();
+            let words = [glwe.mask.as_slice(), &glwe.body].concat();
             bits::pack(&mut bytes, words, CIPHERTEXT_BITS);
         }
         bytes

@@ -5,10 +5,19 @@
 //! one, and a panic on wasm32.
 
 use crate::error::SchemeError;
-use aes::cipher::consts::U16;
-use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, Key, KeyInit};
-use aes::{Aes128, Aes256, Block};
+use aes::{Aes128, Block, Cipher};
 use zeroize::{Zeroize, Zeroizing};
+
+mod aes;
+#[cfg(any(test, target_family = "wasm"))]
+mod chacha;
+
+/// What noise is drawn from, under a key of 256 bits: what is fast where it is drawn, as nobody else
+/// expands it.
+#[cfg(not(target_family = "wasm"))]
+type NoiseStream = AesStream<aes::Aes256>;
+#[cfg(target_family = "wasm")]
+use chacha::ChaChaStream as NoiseStream;
 
 /// `N` bytes from the operating system.
 pub(crate) fn seed<const N: usize>() -> Result<Zeroizing<[u8; N]>, SchemeError> {
@@ -27,8 +36,8 @@ pub(crate) struct AesStream<C> {
     counter: u128,
 }
 
-impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit> AesStream<C> {
-    fn with_key(key: &Key<C>) -> Self {
+impl<C: Cipher> AesStream<C> {
+    fn with_key(key: &C::Key) -> Self {
         Self {
             cipher: C::new(key),
             counter: 0,
@@ -44,19 +53,16 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit> AesStream
         for words in out.chunks_mut(2 * BLOCKS) {
             let blocks = &mut blocks[..words.len() / 2];
             for block in blocks.iter_mut() {
-                *block = self.counter.to_le_bytes().into();
+                *block = self.counter.to_le_bytes();
                 self.counter += 1;
             }
-            self.cipher.encrypt_blocks(blocks);
-            for (words, block) in words.chunks_exact_mut(2).zip(blocks) {
-                let value = u128::from_le_bytes((*block).into());
-                (words[0], words[1]) = (value as u64, (value >> 64) as u64);
+            self.cipher.encrypt(blocks);
+            for (word, bytes) in words.iter_mut().zip(blocks.as_flattened().as_chunks().0) {
+                *word = u64::from_le_bytes(*bytes);
             }
         }
         // They can be noise, and noise with its ciphertext is equations for the key.
-        for block in &mut blocks {
-            block.as_mut_slice().zeroize();
-        }
+        blocks.as_flattened_mut().zeroize();
     }
 
     /// Leaves out `words` words, an even number.
@@ -77,7 +83,7 @@ pub(crate) type MaskSeed = [u8; SEED_LEN];
 
 impl Masks {
     pub(crate) fn new(seed: MaskSeed) -> Self {
-        Self::with_key(&seed.into())
+        Self::with_key(&seed)
     }
 }
 
@@ -90,9 +96,9 @@ pub(crate) enum Distribution {
     Gaussian(f64),
 }
 
-/// Noise: AES-256 under a key that is used for one object and forgotten.
+/// Noise: a stream under a key that is used for one object and forgotten.
 pub(crate) struct Noise {
-    stream: AesStream<Aes256>,
+    stream: NoiseStream,
     distribution: Distribution,
 }
 
@@ -104,7 +110,7 @@ impl Noise {
             "b + 2 bits of a half word"
         );
         Self {
-            stream: AesStream::with_key(&(*seed).into()),
+            stream: NoiseStream::with_key(seed),
             distribution,
         }
     }

@@ -130,9 +130,9 @@ fn compress_at(
         next = position + 1;
         body[position].wrapping_add(((2 * until - totals) / 2) as u64)
     });
-    let body: Vec<u64> = body.collect();
-    let mut row = Vec::with_capacity(bits::packed_len(mask.len() + body.len(), bits));
-    bits::pack(&mut row, switched.iter().copied().chain(body), bits);
+    let words: Vec<u64> = switched.iter().copied().chain(body).collect();
+    let mut row = Vec::with_capacity(bits::packed_len(words.len(), bits));
+    bits::pack(&mut row, words, bits);
     row
 }
 

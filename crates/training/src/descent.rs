@@ -249,15 +249,6 @@ impl Training {
         }
     }
 
-    /// The largest slope of [`Self::odd_residual`] that counts as noise: a step has none, as it is
-    /// passed once.
-    pub fn slope(&self) -> f64 {
-        match self.document.algorithm {
-            Algorithm::Logistic => RANGE,
-            Algorithm::Svm => 0.0,
-        }
-    }
-
     /// Weights of the units of features, from fractions of the torus after all steps; rounded to
     /// multiples of a power of two, the largest up to `deviation`, the fractions' own.
     pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], deviation: f64) -> Vec<f64> {

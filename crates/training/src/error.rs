@@ -275,6 +275,12 @@ impl TrainingError {
         }
     }
 
+    pub(crate) fn impossible(problem: impl Into<String>) -> Self {
+        Self::Impossible {
+            problem: problem.into(),
+        }
+    }
+
     pub(crate) fn fit(fit: &'static str, problem: impl Into<String>) -> Self {
         Self::Fit {
             fit,

@@ -5,6 +5,9 @@
 //! and of its label. Which leaf it reaches stays hidden; sums over rows of what each leaf has are
 //! integers, and come out exact.
 
+mod boosted;
+mod counts;
+mod growth;
 mod program;
 mod refit;
 mod rows;
@@ -12,15 +15,17 @@ mod spec;
 mod structure;
 mod tree;
 
+pub use boosted::BoostedStep;
+pub use counts::{LeafCounts, share};
+pub use growth::{Grown, Growth};
 pub use program::{LeafTraining, SumForm};
-pub use refit::{LeafCounts, Refitted};
+pub use refit::Refitted;
 pub use rows::{LeafRow, LeafRowEncoder};
 pub use spec::LeafSpec;
-pub use structure::{Structure, StructureNode};
+pub use structure::{Structure, StructureNode, TreeSum};
 pub use tree::{LeafNode, LeafTree};
 
 use cipherfn_protocol::specs::Bits;
-use std::ops::Range;
 
 /// Bits of a sum's coefficients that travel: their rounding is a hundredth of the smallest unit that
 /// noise allows.
@@ -36,7 +41,8 @@ pub enum LeafTarget {
         /// The classes.
         classes: Vec<String>,
     },
-    /// A number, in steps from `low` on: the bits of how many.
+    /// A number, or of boosted leaves what a model leaves of one; in steps from `low` on: the bits of how
+    /// many.
     Number {
         /// Header name.
         name: String,
@@ -63,25 +69,5 @@ impl LeafTarget {
             Self::Classes { classes, .. } => classes.len() - 1,
             Self::Number { steps, .. } => (u64::BITS - steps.leading_zeros()) as usize,
         }
-    }
-}
-
-impl LeafTraining {
-    /// Trees whose leaves share ciphertexts of so many coefficients, in the order of trees.
-    pub fn blocks(&self, size: usize) -> Vec<Range<usize>> {
-        let mut blocks: Vec<Range<usize>> = Vec::new();
-        let mut room = 0;
-        for (index, tree) in self.trees().iter().enumerate() {
-            let leaves = tree.leaves();
-            match blocks.last_mut() {
-                Some(block) if leaves <= room => block.end = index + 1,
-                _ => {
-                    blocks.push(index..index + 1);
-                    room = size;
-                }
-            }
-            room = room.saturating_sub(leaves);
-        }
-        blocks
     }
 }

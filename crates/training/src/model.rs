@@ -64,6 +64,13 @@ pub enum FittedFunction {
         /// What becomes of the scores.
         link: ClassLink,
     },
+    /// A number and what trees add to it.
+    Boosted {
+        /// The number.
+        base: f64,
+        /// Arenas as those of `Trees`, whose leaves have one number each.
+        trees: Vec<Vec<FittedNode>>,
+    },
     /// The mean of trees.
     Trees {
         /// Arenas: node 0 is the root, children come after their parent.
@@ -123,6 +130,7 @@ impl FittedModel {
             } => (weights, intercepts),
             FittedFunction::Features
             | FittedFunction::Map { .. }
+            | FittedFunction::Boosted { .. }
             | FittedFunction::Trees { .. } => {
                 return None;
             }

@@ -210,14 +210,16 @@ impl Jobs {
             JobKind::Train => {
                 check::training(&declaration)?;
                 let program = self.registry.model(name).await?;
-                match live_program(program.as_ref(), name, specs) {
-                    Ok(version) => self.check_steps((name, specs), version).await?,
-                    Err(refused) => {
-                        // A training that was begun is told of and ended whatever became of its program.
-                        let known = self.registry.declared_job(tenant, &declaration);
-                        if known.await?.is_none() {
-                            return Err(refused.into());
-                        }
+                let checked = match live_program(program.as_ref(), name, specs) {
+                    Ok(version) => self.check_steps((name, specs), version).await,
+                    Err(refused) => Err(refused.into()),
+                };
+                if let Err(refused) = checked {
+                    // A training that was begun is told of and ended, whatever became of its program and of the
+                    // workers.
+                    let known = self.registry.declared_job(tenant, &declaration);
+                    if known.await?.is_none() {
+                        return Err(refused);
                     }
                 }
             }

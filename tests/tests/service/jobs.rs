@@ -1,7 +1,6 @@
 //! Jobs: chunks uploaded, worked on by real worker processes, results fetched.
 
 mod bulk;
-mod campaign;
 mod checkpoints;
 mod joint;
 mod parts;
@@ -22,6 +21,7 @@ use cipherfn_service::config;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// Longest wait for a job.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -88,15 +88,20 @@ impl<'a> Owner<'a> {
         assert_eq!((status.chunks, status.done), (rows.len(), rows.len()));
         let mut first = 0;
         for (state, rows) in status.states.iter().zip(rows) {
-            let ChunkState::Done { result, .. } = state else {
-                panic!("{state:?}");
-            };
-            let reply = send(result, &[]).await;
-            assert_eq!(file(&reply.body), result.file);
-            let answers = self.caller.open(&reply.body);
-            self.model.check(first, *rows, &answers);
+            self.check_chunk(state, (first, *rows)).await;
             first += rows;
         }
+    }
+
+    /// Checks the result of a chunk of so many rows from the first one on.
+    async fn check_chunk(&self, state: &ChunkState, (first, rows): (usize, usize)) {
+        let ChunkState::Done { result, .. } = state else {
+            panic!("{state:?}");
+        };
+        let reply = send(result, &[]).await;
+        assert_eq!(file(&reply.body), result.file);
+        let answers = self.caller.open(&reply.body);
+        self.model.check(first, rows, &answers);
     }
 }
 
@@ -132,11 +137,28 @@ impl Requests<'_> {
         (uploads.upload, files)
     }
 
+    /// Has a worker do a chunk, as an event does.
+    async fn work(&self, job: JobId, chunk: usize) {
+        let event = serde_json::json!({ "job": job, "chunk": chunk }).to_string();
+        let answer = self.stack.emulator.invoke("worker", event).await;
+        assert_eq!(answer.expect("told to the owner").as_ref(), b"null");
+    }
+
     /// A new job.
     async fn begin(&self, declaration: &JobDeclaration) -> JobId {
         let answer = self.post("/v2/jobs", declaration).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         status_of(&answer).job
+    }
+
+    /// Keys of what jobs have in the bucket, of everybody's.
+    async fn objects_of_jobs(&self) -> Vec<String> {
+        let mut objects = self.stack.objects().await;
+        objects.retain(|key| {
+            let mut folders = ["uploads/", "results/", "sums/", "jobs/"].iter();
+            folders.any(|folder| key.starts_with(folder)) && !key.starts_with("jobs/index/")
+        });
+        objects
     }
 
     async fn status(&self, job: JobId) -> JobStatus {
@@ -161,6 +183,12 @@ impl Requests<'_> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// In whole seconds, as documents have it.
+fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0);
+    now.expect("0 is a number of them")
 }
 
 fn file(bytes: &[u8]) -> ChunkFile {
@@ -240,12 +268,7 @@ async fn chunks_become_results_in_their_order() {
         let gone = alice.send(method, &target, vec![]).await;
         assert_eq!(gone.status, 404, "{method}");
     }
-    let left = stack.objects().await.into_iter();
-    let left: Vec<_> = left
-        .filter(|key| !key.starts_with("models/") && !key.starts_with("keys/"))
-        .filter(|key| !key.starts_with("jobs/index/"))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(alice.objects_of_jobs().await, Vec::<String>::new());
     assert!(stack.emulator.dead_letters().is_empty());
 }
 

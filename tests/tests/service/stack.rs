@@ -118,6 +118,13 @@ impl Stack {
             .collect()
     }
 
+    /// Whether an invocation with this request id has ended.
+    pub(crate) fn has_ended(&self, request: &str) -> bool {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = format!("REPORT RequestId: {request}");
+        logs.iter().any(|line| line.starts_with(&end))
+    }
+
     /// Stops it; its data stays.
     pub(crate) async fn stop(self) -> TempDir {
         self.emulator.stop().await;

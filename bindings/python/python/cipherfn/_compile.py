@@ -41,8 +41,8 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
     Parameters
     ----------
     model
-        An estimator or pipeline of scikit-learn; a model of XGBoost, LightGBM or CatBoost; an ONNX model; or the path or bytes of a
-        model's file, such as `torch.onnx.export` writes for PyTorch.
+        An estimator or pipeline of scikit-learn; a model of XGBoost, LightGBM or CatBoost; a module of PyTorch that takes float32
+        rows, compared in evaluation mode; an ONNX model; or the path or bytes of a model's file.
     X
         Rows as in training, of shape (rows, columns): a table, or an array. They tell the columns' names and the ranges of their
         values, so give those that the model was trained on. The first 20,000 are used.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import _torch
 from ._tables import Rows, columns_of, names_of
 from .errors import ExportError
 
@@ -54,17 +55,13 @@ def export(model: Any, rows: Rows) -> Exported:
         return _onnx(model.SerializeToString())
     if library in _LIBRARIES:
         return _LIBRARIES[library](model, rows)
-    if any(own.__module__.startswith("torch.") for own in type(model).__mro__):
-        raise ExportError(
-            f"{type(model).__name__} is a module of PyTorch, which is compiled from its ONNX file",
-            remedy='torch.onnx.export(module.eval(), (sample,), "model.onnx", input_names=["input"]), then cipherfn.compile("model.onnx", X); '
-            "with onnxruntime installed it is compared",
-        )
+    if _torch.is_module(model):
+        return Exported(_torch.exported(model, rows), None, lambda rows: Predicted(values=_torch.predicted(model, rows)))
     if hasattr(model, "get_params") and hasattr(model, "fit"):
         return _scikit(model, rows)
     raise ExportError(
         f"{type(model).__name__} is no model that is known here",
-        remedy="give an estimator or pipeline of scikit-learn, a model of XGBoost, LightGBM, CatBoost, "
+        remedy="give an estimator or pipeline of scikit-learn, a model of XGBoost, LightGBM, CatBoost, a module of PyTorch, "
         "an ONNX model, or the path or bytes of a model's file",
     )
 

@@ -76,7 +76,7 @@ async fn answer(
     rows_a_part: Option<u64>,
 ) -> Result<Reply> {
     let places = prepared.places.iter();
-    let plan = serde_json::from_slice(&prepared.plan.to_json()?);
+    let plan = serde_json::from_slice(&prepared.sent.to_json()?);
     let query = Asked {
         frames: places.map(|place| frames[*place]).collect(),
         tables: Vec::new(),

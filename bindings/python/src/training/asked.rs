@@ -1,12 +1,12 @@
 //! Gradient descent by a service: rows are uploaded encrypted, its workers run the steps.
 
 use super::descent::{Given, Outcome, Start};
+use super::kept::Kept;
+use super::resumed::{Resumed, is_over};
 use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
-use super::kept::Kept;
-use super::resumed::{Resumed, is_over};
 use cipherfn_client::training::{KeptModel, trained_weights};
 use cipherfn_client_http::{KeptTraining, KeyRing, ServiceError, UploadedRows};
 use cipherfn_protocol::api::ModelName;

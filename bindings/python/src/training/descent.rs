@@ -141,9 +141,8 @@ impl Given {
     }
 
     fn without_weights(self) -> Outcome {
-        let right = |start: &DescentStart| {
-            accuracy(&self.training, &start.fractions, &self.rows.rows)
-        };
+        let right =
+            |start: &DescentStart| accuracy(&self.training, &start.fractions, &self.rows.rows);
         Outcome {
             model: None,
             kept: None,

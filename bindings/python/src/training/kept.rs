@@ -102,7 +102,10 @@ impl Kept {
             match self.training.encode(number, numbers) {
                 Ok((features, beyond)) => {
                     for column in beyond {
-                        *rows.clipped.entry(columns[column].name.clone()).or_default() += 1;
+                        *rows
+                            .clipped
+                            .entry(columns[column].name.clone())
+                            .or_default() += 1;
                     }
                     rows.features.push(features);
                 }

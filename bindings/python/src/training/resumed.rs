@@ -46,7 +46,10 @@ impl Resumed {
         for (what, is_same) in [
             ("service", uploaded.service == service),
             ("program", declared.model == *program),
-            ("version of the program", declared.specs == given.training.hash()),
+            (
+                "version of the program",
+                declared.specs == given.training.hash(),
+            ),
             ("key", declared.key == key),
             ("table", uploaded.table == rows.table),
             ("start", uploaded.start == rows.start),

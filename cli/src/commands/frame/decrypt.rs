@@ -2,7 +2,7 @@
 
 use super::columns::{TableOutput, decrypted};
 use super::models::LinearModels;
-use super::plan::{precision, prepare};
+use super::plan::{PlanOptions, precision, prepare};
 use super::stored::Place;
 use crate::files::{Destination, InputSource};
 use crate::shared::Force;
@@ -10,13 +10,13 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::reply::{MAX_BYTES, Reply};
-use cipherfn_serving::frames::{ColumnPrecision, Demand, SumRows};
+use cipherfn_serving::frames::ColumnPrecision;
 use std::path::PathBuf;
 
 /// Decrypt the answer of a plan to CSV, Parquet or Arrow
 ///
 /// Takes the plan and the frames, of which only the schemas are read: what the answer's columns are
-/// follows from them, and not from what came back. The plan's last steps are taken here where they are
+/// follows from them and from the options that frame query was given, and not from what came back. The plan's last steps are taken here where they are
 /// the key holder's. Numbers end with the digit in which their guaranteed
 /// error begins; how exact each column is, is said beside.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,8 @@ pub(super) struct DecryptFrame {
     plan: InputSource,
     #[command(flatten)]
     models: LinearModels,
+    #[command(flatten)]
+    options: PlanOptions,
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
@@ -54,18 +56,21 @@ impl DecryptFrame {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
         let given = self.place.given(&self.frames, Some(&self.keys))?;
-        if reply.rows_per_sum == 0 {
-            bail!(
-                "{} sums no rows; have the query answered again",
-                self.input.name()
-            );
-        }
-        let sums = SumRows::Given(reply.rows_per_sum);
+        // How many rows a sum has, and so how exact it is, follows from what is asked, and not from what the
+        // reply says of itself.
         let named = (&given, &self.models);
-        let stage = prepare(&self.plan, named, sums, Demand::Bits(0.0))?;
-        // The reply says how many rows it sums: of too many, what the key holder decides by is not exact.
+        let (sums, demand) = (self.options.sums()?, self.options.demand()?);
+        let stage = prepare(&self.plan, named, sums, demand)?;
         stage.require()?;
         let prepared = &stage.query;
+        if reply.rows_per_sum != prepared.rows_per_sum {
+            bail!(
+                "{} says that it sums {} rows in a ciphertext, and asked like this the plan sums {}; give the --min-bits, --exact or --rows-per-sum that the query was given",
+                self.input.name(),
+                reply.rows_per_sum,
+                prepared.rows_per_sum
+            );
+        }
         if reply.query != prepared.hash {
             bail!(
                 "{} is the answer of another plan, or of frames with other schemas or rows, or of another version of a table (--specs HASH); give those that it was made of",

@@ -1,5 +1,6 @@
 //! `cipherfn frame encrypt`.
 
+use super::names;
 use super::rows::{each_of_schema, read_schema};
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client::frames::{EncryptedFile, SET, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::schema::Schema;
+use cipherfn_frame::schema::{Names, Schema};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::path::PathBuf;
@@ -41,6 +42,10 @@ pub(super) struct EncryptFrame {
     /// Rows to pad to, which hides how many there are
     #[arg(long, value_name = "ROWS")]
     pad_to: Option<u64>,
+    /// Send keyed hashes in place of the frame's name, names of columns and texts of dictionaries, as
+    /// hash-names = true in the schema asks for too. The secret is made in the key ring (names.key)
+    #[arg(long)]
+    hash_names: bool,
     /// Digits of selectors: more levels make results more exact and slower. All frames of a query
     /// have the same
     #[arg(long, value_name = "BASExLEVELS", default_value = "6x4", value_parser = gadget)]
@@ -56,7 +61,10 @@ pub(super) struct EncryptFrame {
 impl EncryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
-        let schema = read_schema(&self.schema)?;
+        let mut schema = read_schema(&self.schema)?;
+        if self.hash_names {
+            schema = schema.to_be_hashed();
+        }
         // Once to count and check the rows and to add them to tables, which come first in the file;
         // once more to encrypt them.
         let input = self.input.repeatable()?;
@@ -73,9 +81,12 @@ impl EncryptFrame {
         })?;
         let size = schema.rows().holding(rows, self.pad_to);
         let size = size.with_context(|| self.input.name())?;
-        let whole = schema.clone().with_rows(size);
+        let mut whole = schema.clone().with_rows(size);
         let set = ParameterSet::by_name(SET)?;
         let ring = KeyRing::at(&self.keys);
+        if *whole.names() == Names::ToHash {
+            whole = ring.hash_names(&whole)?;
+        }
         let expansion: Vec<_> = set.expansion().into_iter().collect();
         ring.fill_parts(set, &expansion, Existing::Keep)?;
         let secret = ring.secret_key(set)?;
@@ -101,15 +112,17 @@ impl EncryptFrame {
         }
         file.finish().with_context(|| self.input.name())?;
         output.finish()?;
-        let value = serde_json::json!({ "frame": schema.name(), "rows": size.count, "key": secret.id().to_string() });
+        let value = serde_json::json!({ "frame": schema.name(), "rows": size.count, "key": secret.id().to_string(), "sent_as": whole.as_sent().name() });
         terminal
             .beside_data(self.output.is_stdout())
             .summary(&value, || {
-                terminal::facts([
+                let mut facts = vec![
                     ("frame", schema.name().to_owned()),
                     ("file", self.output.name()),
                     ("rows", size.count.unwrap_or_default().to_string()),
-                ])
+                ];
+                facts.extend(names::fact(&whole));
+                terminal::facts(facts)
             })
     }
 

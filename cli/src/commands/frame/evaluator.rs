@@ -72,7 +72,7 @@ impl Evaluator<'_> {
         let query = FrameQuery {
             frames,
             tables,
-            plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
+            plan: serde_json::from_slice(&prepared.sent.to_json()?)?,
             rows_per_sum: prepared.rows_per_sum,
             min_bits: demand.bits(),
         };

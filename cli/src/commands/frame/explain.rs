@@ -26,8 +26,8 @@ pub(super) struct Explain {
     /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
-    /// With --table, the key ring that remembers whose tables the service has
-    #[arg(long, value_name = "DIRECTORY", requires = "service")]
+    /// The key ring: whose secret hashed names of frames, and with --table whose tables the service has
+    #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
     models: LinearModels,

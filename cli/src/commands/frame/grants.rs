@@ -1,5 +1,6 @@
 //! Rows that others add to a frame that a service keeps: `cipherfn frame grant`, `add` and `revoke`.
 
+use super::names;
 use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
@@ -8,12 +9,12 @@ use crate::signing::{SigningArguments, grant_id};
 use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result};
 use cipherfn_frame::file::FrameReader;
-use cipherfn_frame::kept::named;
 use cipherfn_protocol::api::frames::MAX_PIECES;
 use cipherfn_protocol::api::grant::{Grant, GrantId, MAX_BYTES, SignedGrant, TenantId};
 use cipherfn_protocol::api::grants::{GrantStatus, Revocation};
 use cipherfn_signing::verify_grant;
 use std::io::Write;
+use std::path::PathBuf;
 use time::{Duration, OffsetDateTime};
 
 /// Let somebody else add rows to a frame that a service keeps for you, and nothing else
@@ -29,6 +30,9 @@ use time::{Duration, OffsetDateTime};
 pub(super) struct MakeGrant {
     /// The frame, by name or id
     frame: String,
+    /// The key ring whose secret hashed the frame's name, to name it
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -87,6 +91,9 @@ pub(super) struct AddRows {
 pub(super) struct Revoke {
     /// The frame, by name or id
     frame: String,
+    /// The key ring whose secret hashed the frame's name, to name it
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
     /// The grant, as `cipherfn frame list --grants FRAME` shows it
     #[arg(long, value_name = "ID")]
     grant: GrantId,
@@ -108,7 +115,8 @@ impl MakeGrant {
         let grant = block_on(async {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
-            let frame = named(&list.frames, &self.frame)?.frame;
+            let hasher = names::hasher(self.keys.as_deref())?;
+            let frame = names::find(&list, &self.frame, hasher.as_ref())?.frame;
             let expires = OffsetDateTime::now_utc() + Duration::days(self.days.into());
             let grant = developer.sign_grant(Grant {
                 id,
@@ -213,7 +221,8 @@ impl Revoke {
         let frame = block_on(async {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
-            let frame = named(&list.frames, &self.frame)?.frame;
+            let hasher = names::hasher(self.keys.as_deref())?;
+            let frame = names::find(&list, &self.frame, hasher.as_ref())?.frame;
             Ok(service.revoke_grant(frame, &revocation).await?)
         })?;
         terminal.report(&frame, || {

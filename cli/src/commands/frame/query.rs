@@ -3,6 +3,7 @@
 use super::columns::TableOutput;
 use super::evaluator::Evaluator;
 use super::models::LinearModels;
+use super::names;
 use super::plan::{PlanOptions, precision, prepare, read};
 use super::stages::{Taken, carry_out};
 use super::stored::Place;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::plain::PlainTable;
+use cipherfn_frame::schema::NameHasher;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -61,7 +63,8 @@ pub(super) struct Query {
     /// decrypt writes it
     #[arg(long)]
     stages: bool,
-    /// The key ring: with --stages the secret key, with --table whose tables the service has
+    /// The key ring: with --stages the secret key, with --table whose tables the service has, and the
+    /// secret that hashed names of frames
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -109,11 +112,9 @@ impl Query {
                     .await
             });
         }
-        if self.keys.is_some() && !self.stages {
-            bail_usage!("--keys is for --stages, and with --service for --table");
-        }
         self.threads.apply()?;
-        let local = Local::read(&self.frames)?;
+        let hasher = names::hasher(self.keys.as_deref())?;
+        let local = Local::read(&self.frames, hasher.as_ref())?;
         let evaluator = |key: KeyId| {
             let given = self.evaluation_key.as_ref();
             local.files.evaluator(given, key)
@@ -247,8 +248,8 @@ struct LocalFiles {
 }
 
 impl Local {
-    fn read(sources: &[InputSource]) -> Result<Self> {
-        let loaded = sources.iter().map(super::read);
+    fn read(sources: &[InputSource], hasher: Option<&NameHasher>) -> Result<Self> {
+        let loaded = sources.iter().map(|source| super::read(source, hasher));
         let loaded = loaded.collect::<Result<Vec<_>>>()?;
         let (mut given, mut carried) = (PlanInputs::default(), None);
         let (mut frames, mut tables) = (Vec::new(), Vec::new());

@@ -1,11 +1,15 @@
 //! `cipherfn frame show`.
 
+use super::names;
+use super::rows::read_schema;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use cipherfn_client_http::KeyRing;
 use cipherfn_frame::answer::ResultType;
 use cipherfn_frame::file::FrameReader;
 use std::io::BufReader;
+use std::path::PathBuf;
 
 /// Show what an encrypted frame says of itself: names, types, roles, rows, the key it needs
 #[derive(Debug, clap::Args)]
@@ -13,10 +17,27 @@ use std::io::BufReader;
 pub(super) struct Show {
     /// The frame, - for standard input
     frame: InputSource,
+    /// The key ring whose secret hashed its names, to show them
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
+    /// A schema with names that somebody else hashed by the same secret, TOML: the key ring remembers them
+    #[arg(long, value_name = "FILE", requires = "keys")]
+    schema: Option<InputSource>,
 }
 
 impl Show {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        if let (Some(keys), Some(source)) = (&self.keys, &self.schema) {
+            let ring = KeyRing::at(keys);
+            if ring.name_hasher()?.is_none() {
+                bail!(
+                    "{} has no secret for names (names.key); copy it from the key ring that hashed them",
+                    keys.display()
+                );
+            }
+            ring.hash_names(&read_schema(source)?)?;
+        }
+        let hasher = names::hasher(self.keys.as_deref())?;
         let (input, _) = self.frame.open()?;
         let context = || self.frame.name();
         let mut reader = FrameReader::open(BufReader::new(input)).with_context(context)?;
@@ -29,7 +50,7 @@ impl Show {
                 .map(|input| input.len() as u64)
                 .sum::<u64>();
         }
-        let head = reader.head();
+        let head = &names::revealed(reader.head().clone(), hasher.as_ref());
         let tables: u64 = reader.tables().iter().map(|table| table.len() as u64).sum();
         let columns: Vec<Vec<String>> = head
             .schema
@@ -57,6 +78,7 @@ impl Show {
             .collect();
         let value = serde_json::json!({
             "name": head.schema.name(),
+            "sent_as": head.schema.as_sent().name(),
             "rows": rows,
             "key": head.key,
             "carries_key": !reader.keys().is_empty(),
@@ -71,7 +93,7 @@ impl Show {
             } else {
                 "in the file"
             };
-            let facts = terminal::facts([
+            let mut facts = vec![
                 ("frame", head.schema.name().to_owned()),
                 ("rows", rows.to_string()),
                 ("key", head.key.to_string()),
@@ -81,7 +103,9 @@ impl Show {
                     "look-ups",
                     format!("{} by {}", terminal::bytes(tables), lookups.join("; ")),
                 ),
-            ]);
+            ];
+            facts.extend(names::fact(&head.schema));
+            let facts = terminal::facts(facts);
             let header = ["column", "type", "roles", "nulls"]
                 .map(str::to_owned)
                 .into();

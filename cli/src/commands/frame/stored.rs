@@ -1,7 +1,7 @@
 //! Frames that a service keeps: `cipherfn frame upload`, `list` and `delete`, and what the commands that
 //! take frames as files have in common with those over a service.
 
-use super::{PlanInputs, grants};
+use super::{PlanInputs, grants, names};
 use crate::connection::Connection;
 use crate::files::InputSource;
 use crate::shared::block_on;
@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client::Accept;
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
 use cipherfn_frame::file::FrameReader;
-use cipherfn_frame::kept::{head, named};
+use cipherfn_frame::kept::head;
 use cipherfn_frame::pieces::Pieces;
+use cipherfn_frame::schema::NameHasher;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::frames::{FrameId, FrameList, FrameStatus, TableVersion};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -79,6 +80,9 @@ pub(super) struct List {
     /// Show who else may add rows to the frame of this name or id
     #[arg(long, value_name = "FRAME", conflicts_with = "delete")]
     grants: Option<String>,
+    /// The key ring whose secret hashed names of frames, to name frames and to show their names
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -87,7 +91,7 @@ impl Place {
     /// What is public of frames and tables: of files, or of those that a service has.
     pub(super) fn given(&self, frames: &[InputSource], keys: Option<&Path>) -> Result<PlanInputs> {
         let Some(url) = &self.service else {
-            return super::given(frames);
+            return super::given(frames, names::hasher(keys)?.as_ref());
         };
         block_on(async {
             let service = self.connection.open(url).await?;
@@ -106,8 +110,13 @@ impl Place {
         if self.tables.len() > 1 && matches!(accept, Accept::Specs(_)) {
             bail_usage!("--specs names a version of one table, and several are given");
         }
-        let found = find(service, frames).await?;
-        let heads = found.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+        let hasher = names::hasher(keys)?;
+        let found = find(service, frames, hasher.as_ref()).await?;
+        let heads = found.iter().map(|status| {
+            let (head, rows) = head(status)?;
+            Ok((names::revealed(head, hasher.as_ref()), rows))
+        });
+        let heads = heads.collect::<Result<Vec<_>>>()?;
         let (mut tables, mut versions) = (Vec::new(), Vec::new());
         for name in &self.tables {
             let Some(keys) = keys else {
@@ -135,11 +144,15 @@ pub(super) struct AtService {
 }
 
 /// The frames of these names or ids. Lists have no schemas: each frame is asked for.
-pub(super) async fn find(service: &Service, frames: &[InputSource]) -> Result<Vec<FrameStatus>> {
-    let list = service.frames().await?.frames;
+async fn find(
+    service: &Service,
+    frames: &[InputSource],
+    hasher: Option<&NameHasher>,
+) -> Result<Vec<FrameStatus>> {
+    let list = service.frames().await?;
     let mut found = Vec::with_capacity(frames.len());
     for frame in frames {
-        let id = named(&list, &frame.name())?.frame;
+        let id = names::find(&list, &frame.name(), hasher)?.frame;
         found.push(service.frame(id).await?);
     }
     Ok(found)
@@ -195,7 +208,8 @@ impl Upload {
                 return Err(error).with_context(|| self.frame.name());
             }
             let status = uploaded?;
-            terminal.report(&status, || facts(&status))
+            let hasher = ring.name_hasher()?;
+            terminal.report(&status, || facts(&status, hasher.as_ref()))
         })
     }
 }
@@ -211,15 +225,18 @@ impl List {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         block_on(async {
             let service = self.connection.open(&self.service).await?;
+            let hasher = names::hasher(self.keys.as_deref())?;
+            let hasher = hasher.as_ref();
             let list = service.frames().await?;
             if let Some(name) = &self.grants {
-                let frame = service.frame(named(&list.frames, name)?.frame).await?;
+                let frame = names::find(&list, name, hasher)?.frame;
+                let frame = service.frame(frame).await?;
                 return terminal.report(&frame.grants, || grants::text(&frame.grants));
             }
             let Some(name) = &self.delete else {
-                return terminal.report(&list, || text(&list));
+                return terminal.report(&list, || text(&list, hasher));
             };
-            let frame = named(&list.frames, name)?.frame;
+            let frame = names::find(&list, name, hasher)?.frame;
             service.delete_frame(frame).await?;
             let value = serde_json::json!({ "frame": frame, "state": "deleted" });
             terminal.report(&value, || {
@@ -232,9 +249,9 @@ impl List {
     }
 }
 
-fn facts(frame: &FrameStatus) -> String {
+fn facts(frame: &FrameStatus, hasher: Option<&NameHasher>) -> String {
     terminal::facts([
-        ("frame", name_of(frame).to_owned()),
+        ("frame", names::shown(name_of(frame), hasher)),
         ("id", frame.frame.to_string()),
         ("rows", frame.rows.to_string()),
         ("key", frame.key.to_string()),
@@ -243,7 +260,7 @@ fn facts(frame: &FrameStatus) -> String {
     ])
 }
 
-fn text(list: &FrameList) -> String {
+fn text(list: &FrameList, hasher: Option<&NameHasher>) -> String {
     let frames = &list.frames;
     if frames.is_empty() {
         return format!(
@@ -256,7 +273,7 @@ fn text(list: &FrameList) -> String {
         .to_vec();
     let rows = frames.iter().map(|frame| {
         vec![
-            frame.name.clone(),
+            names::shown(&frame.name, hasher),
             frame.frame.to_string(),
             frame.rows.to_string(),
             terminal::bytes(frame.bytes),

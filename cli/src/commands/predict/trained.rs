@@ -11,6 +11,7 @@ use cipherfn_client_http::{KeptTraining, KeyRing};
 use cipherfn_program::{EntryKind, Tensor, TensorType};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
 use cipherfn_training::descent::Training;
@@ -44,7 +45,7 @@ impl Predict {
                 kept.service
             );
         }
-        let secret = Arc::new(ring.secret_key(ParameterSet::by_name(SET)?)?);
+        let secret = Arc::new(key_of(&ring, &kept)?);
         let model = KeptModel {
             training: &training,
             weights: &kept.weights,
@@ -155,6 +156,20 @@ impl Predict {
         };
         Ok((std::iter::from_fn(next), progress))
     }
+}
+
+/// The secret key that kept weights are encrypted under.
+pub(in crate::commands) fn key_of(ring: &KeyRing, kept: &KeptTraining) -> Result<SecretKey> {
+    let secret = ring.secret_key(ParameterSet::by_name(SET)?)?;
+    if secret.id() != kept.key {
+        bail!(
+            "the weights of training {} are under key {}, and the key ring has {}; train again under it",
+            kept.job,
+            kept.key,
+            secret.id()
+        );
+    }
+    Ok(secret)
 }
 
 /// What the key ring knows of a training whose weights are kept.

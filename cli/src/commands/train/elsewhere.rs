@@ -16,6 +16,7 @@ use cipherfn_client_http::{
 };
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{ModelName, ProblemType};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
@@ -106,7 +107,8 @@ impl Train {
                 let place = (service.url(), job);
                 let program = (&name, training.canonical());
                 let named = (uploaded.rows, uploaded.rows_hash);
-                let kept = KeptTraining::new(place, program, named, weights);
+                let whole = (secret.id(), Hash::of(&result));
+                let kept = KeptTraining::new(place, program, named, whole, weights);
                 let told = (output, whose);
                 self.keep((&given, &kept), &trained, (&ring, told), terminal)?;
             } else {

@@ -1,15 +1,13 @@
 //! Weights that stay encrypted at a service.
 
 use super::{Given, Train, Trained};
-use crate::commands::predict::known;
+use crate::commands::predict::{key_of, known};
 use crate::files::Output;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
 use cipherfn_client::training::trained_weights;
 use cipherfn_client_http::{KeptTraining, KeyRing, Service};
 use cipherfn_protocol::api::job::JobId;
-use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::training::SET;
 use cipherfn_training::descent::{DescentStart, Training};
 use std::io::Write;
 
@@ -99,7 +97,7 @@ pub(super) async fn start(
             training.hash()
         );
     }
-    let secret = ring.secret_key(ParameterSet::by_name(SET)?)?;
+    let secret = key_of(ring, &kept)?;
     let result = service.kept_weights(job).await?;
     Ok(kept.start(&secret, training, &result)?)
 }

@@ -8,11 +8,49 @@ use anyhow::{Context, Result};
 use cipherfn_client::training::leaves::{decrypt_counts, encrypt_rows};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::{ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{LeafCounter, key_parts, require_exact};
-use cipherfn_training::leaves::{LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
+use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
 use std::io::Write;
 use std::time::Instant;
+
+/// Rows of a table, under a key.
+pub(super) struct EncryptedRows {
+    pub(super) rows: Vec<LeafRow>,
+    /// Labels outside of their range.
+    pub(super) clipped: u64,
+    pub(super) encrypted: Vec<u8>,
+    secret: SecretKey,
+    key: ExpandedEvaluationKey,
+}
+
+/// What a pass over rows has counted.
+pub(super) struct Counted {
+    pub(super) counts: Vec<LeafCounts>,
+    /// Of the pass.
+    pub(super) seconds: f64,
+    /// Of the encrypted counts.
+    pub(super) bytes: usize,
+}
+
+impl EncryptedRows {
+    /// Counts them as a server would, and decrypts the counts.
+    pub(super) fn count(&self, training: &LeafTraining) -> Result<Counted> {
+        let (counter, rows) = (
+            LeafCounter::new(training, self.secret.parameter_set())?,
+            self.rows.len(),
+        );
+        let start = Instant::now();
+        let sums = counter.sums(&self.key, &self.encrypted, rows)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Counted {
+            counts: decrypt_counts(&self.secret, training, rows, &sums)?,
+            seconds,
+            bytes: sums.iter().map(Vec::len).sum(),
+        })
+    }
+}
 
 impl Train {
     pub(super) fn leaves(
@@ -29,16 +67,29 @@ impl Train {
         let set = ParameterSet::by_name(SET)?;
         require_exact(&training, set, rows.len()).with_context(|| self.program.name())?;
         let (secret, key) = keys(self.keys.as_deref(), &key_parts(set)?)?;
-        let encrypted = encrypt_rows(&secret, &training, &rows)?;
-        let start = Instant::now();
-        let sums = LeafCounter::new(&training, set)?.sums(&key, &encrypted, rows.len())?;
-        let seconds = start.elapsed().as_secs_f64();
-        let counts = decrypt_counts(&secret, &training, rows.len(), &sums)?;
+        let rows = EncryptedRows {
+            encrypted: encrypt_rows(&secret, &training, &rows)?,
+            rows,
+            clipped,
+            secret,
+            key,
+        };
+        if training.growth().is_some() {
+            return self.grown(training, &rows, output, terminal);
+        }
+        let Counted {
+            counts,
+            seconds,
+            bytes: reply,
+        } = rows.count(&training)?;
+        let EncryptedRows {
+            rows, encrypted, ..
+        } = rows;
         let refitted = training.refit(rows.len(), &counts)?;
         output.write_all(&write_onnx(&refitted.model))?;
         output.finish()?;
-        let reply: usize = sums.iter().map(Vec::len).sum();
-        let value = serde_json::json!({
+        let residuals = training.residuals(&rows, &refitted.model);
+        let mut value = serde_json::json!({
             "rows": rows.len(),
             "trees": training.trees().len(),
             "empty_leaves": refitted.empty,
@@ -47,6 +98,10 @@ impl Train {
             "reply_bytes": reply,
             "clipped": clipped,
         });
+        if let Some((before, after)) = residuals {
+            value["residual_before"] = before.into();
+            value["residual"] = after.into();
+        }
         terminal.summary(&value, || {
             let mut facts = vec![
                 ("rows", rows.len().to_string()),
@@ -58,15 +113,23 @@ impl Train {
                 ("counts", terminal::bytes(reply as u64)),
                 ("file", self.output.name()),
             ];
+            if let Some((before, after)) = residuals {
+                let text = format!("{before:.4} of these rows before the step, {after:.4} after it (root mean square)");
+                facts.push(("residual", text));
+            }
             if refitted.empty > 0 {
-                let text = format!(
-                    "{} leaves have no row, and what the nearest node above has",
-                    refitted.empty
-                );
+                let kept = match residuals {
+                    Some(_) => "what they had",
+                    None => "what the nearest node above has",
+                };
+                let text = format!("{} leaves have no row, and {kept}", refitted.empty);
                 facts.push(("empty", text));
             }
             if clipped > 0 {
-                let text = format!("{clipped} targets lie outside of their range");
+                let text = match residuals {
+                    Some(_) => format!("{clipped} residuals are longer than the target's range"),
+                    None => format!("{clipped} targets lie outside of their range"),
+                };
                 facts.push(("clipped", text));
             }
             terminal::facts(facts)

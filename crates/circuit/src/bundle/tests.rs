@@ -1,6 +1,6 @@
 use super::{Bundle, BundleError, BundleV1, MAX_BYTES, SetFacts};
 use crate::circuit::Circuit;
-use crate::samples::{DIMENSIONS, SET, bootstraps, levelled, linear, lookups, mixture};
+use crate::samples::{DIMENSIONS, SET, bootstraps, choices, levelled, linear, lookups, mixture};
 use crate::wire::v1;
 use crate::{CircuitError, codec};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
@@ -54,6 +54,7 @@ fn files_come_back_and_are_deterministic() {
         (mixture(), 2),
         (lookups(), 3),
         (bootstraps(), 4),
+        (choices(), 6),
     ] {
         let bundle = bundle(circuit);
         let bytes = write(&bundle).unwrap();
@@ -95,7 +96,7 @@ fn files_of_version_1_are_read() {
 
 #[test]
 fn truncated_and_altered_files_are_named() {
-    for circuit in [mixture(), lookups(), bootstraps()] {
+    for circuit in [mixture(), lookups(), bootstraps(), choices()] {
         let bytes = write(&bundle(circuit)).unwrap();
         for len in 0..bytes.len() {
             let error = read(&bytes[..len]).unwrap_err();
@@ -118,7 +119,7 @@ fn truncated_and_altered_files_are_named() {
 
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
-    for circuit in [mixture(), lookups(), bootstraps()] {
+    for circuit in [mixture(), lookups(), bootstraps(), choices()] {
         let (version, payload) = payload(&circuit);
         let read =
             |payload: &[u8]| read(&frame::encode(FrameKind::Bundle, version, tag(), payload));
@@ -162,7 +163,7 @@ fn a_header_of_another_parameter_set_is_refused() {
 
 #[test]
 fn invalid_circuits_are_neither_read_nor_written() {
-    for mut invalid in [mixture(), lookups(), bootstraps()] {
+    for mut invalid in [mixture(), lookups(), bootstraps(), choices()] {
         invalid.outputs[0].stride = 0;
         let (version, payload) = payload(&invalid);
         let file = frame::encode(FrameKind::Bundle, version, tag(), &payload);

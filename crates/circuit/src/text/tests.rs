@@ -1,4 +1,4 @@
-use crate::samples::{bootstraps, carriers, lookups, mixture, packed_scores};
+use crate::samples::{bootstraps, carriers, choices, lookups, mixture, packed_scores};
 
 #[test]
 fn circuits_read_like_this() {
@@ -82,6 +82,18 @@ n0 = i0 * [1 -2 3; -4 5 6]
 n1 = i0 * [7 8 9; -1 0 1]
 n2 = pack 2 of each of n0, n1
 o0 = n2, 4 coefficients by 128, 24 bits
+"
+    );
+}
+
+#[test]
+fn choices_read_like_this() {
+    let text = choices().to_string();
+    assert_eq!(
+        text.split_once("X^7\n").unwrap().1,
+        "n3 = (n2 >= 0 at 8x2 ? c1 : c0)
+n4 = (n2 X^7 >= 0 at 8x2 ? n3 X^1 : 0)
+o0 = n4, 2 coefficients by 1, 24 bits
 "
     );
 }

@@ -2,7 +2,7 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup, TableInput, ValueInput};
-use cipherfn_protocol::specs::{Bits, FeatureForm};
+use cipherfn_protocol::specs::{Bits, FeatureForm, Gadget};
 
 /// Most inputs: each has a row of its own in a query.
 const MAX_INPUTS: u64 = 64;
@@ -40,15 +40,20 @@ pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), Circ
     within("value and table count", carriers, 0..=MAX_CARRIERS)
 }
 
-fn check_group(group: &SelectorGroup, polynomial_size: usize) -> Result<(), CircuitError> {
-    let (base_log, levels) = (group.gadget.base_log.get(), group.gadget.levels.get());
+/// Digits must be exact.
+pub(super) fn gadget(gadget: Gadget) -> Result<(), CircuitError> {
+    let (base_log, levels) = (gadget.base_log.get(), gadget.levels.get());
     within(
         "gadget base (log2)",
         base_log,
         1..=u64::from(MAX_GADGET_BITS),
     )?;
     let most = u64::from(MAX_GADGET_BITS / base_log);
-    within("gadget levels", levels, 1..=most)?;
+    within("gadget levels", levels, 1..=most)
+}
+
+fn check_group(group: &SelectorGroup, polynomial_size: usize) -> Result<(), CircuitError> {
+    gadget(group.gadget)?;
     match group.form {
         SelectorForm::Bits => Ok(()),
         SelectorForm::Digits { log2_values } => within(

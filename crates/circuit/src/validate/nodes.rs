@@ -1,10 +1,11 @@
 //! Nodes and what they refer to.
 
+use super::inputs::gadget;
 use super::{CircuitError, Dimensions, within};
 use crate::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, Lookup,
-    Node, NodeId, Operand, Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum, Table,
-    TableInput, ValueInput,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Constant, ConstantId, FeatureInput, Input,
+    Lookup, Node, NodeId, Operand, Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum,
+    Table, TableInput, ValueInput,
 };
 use cipherfn_protocol::specs::FeatureForm;
 use std::collections::HashSet;
@@ -52,6 +53,7 @@ pub(super) fn check(circuit: &Circuit, dimensions: Dimensions) -> Result<(), Cir
             Node::Pack(pack) => place.pack(pack)?,
             Node::Carrier(carrier) => place.carrier(*carrier)?,
             Node::Bootstrap(bootstrap) => place.bootstrap(bootstrap)?,
+            Node::Choice(choice) => place.choice(choice)?,
         }
     }
     Ok(())
@@ -65,7 +67,7 @@ fn check_totals(circuit: &Circuit) -> Result<usize, CircuitError> {
             Node::Lookup(lookup) => turns += lookup.form.len(),
             Node::Combination(combination) => terms += combination.terms.len(),
             Node::Pack(pack) => items += pack.items.len(),
-            Node::Bootstrap(_) => bootstraps += 1,
+            Node::Bootstrap(_) | Node::Choice(_) => bootstraps += 1,
             Node::Sum(_) | Node::Product(_) | Node::Carrier(_) => {}
         }
     }
@@ -141,10 +143,7 @@ impl Place<'_> {
     }
 
     fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<(), CircuitError> {
-        if self.circuit.bootstrap.is_none() {
-            return Err(CircuitError::NoBootstrap { node: self.node });
-        }
-        self.rotated(bootstrap.of)?;
+        self.number(bootstrap.of)?;
         self.constant(bootstrap.table)?;
         let Constant(table) = &self.circuit.constants[bootstrap.table.index()];
         let entries = self.dimensions.bootstrap_table.unwrap_or_default();
@@ -157,6 +156,26 @@ impl Place<'_> {
             }),
             _ => Ok(()),
         }
+    }
+
+    fn choice(&self, choice: &Choice) -> Result<(), CircuitError> {
+        self.number(choice.of)?;
+        gadget(choice.gadget)?;
+        let levels = choice.gadget.levels.get() as usize;
+        let entries = self.dimensions.bootstrap_table.unwrap_or_default();
+        within("levels of a choice", levels, 1..=entries as u64)?;
+        choice
+            .sides()
+            .into_iter()
+            .try_for_each(|side| self.operand(side))
+    }
+
+    /// What a bootstrap is of.
+    fn number(&self, of: Rotated) -> Result<(), CircuitError> {
+        if self.circuit.bootstrap.is_none() {
+            return Err(CircuitError::NoBootstrap { node: self.node });
+        }
+        self.rotated(of)
     }
 
     /// A node names a selector once at most.
@@ -213,11 +232,15 @@ impl Place<'_> {
         self.bit(select.selector)?;
         [select.clear, select.set]
             .into_iter()
-            .try_for_each(|operand| match operand {
-                Operand::Zero => Ok(()),
-                Operand::Constant(constant) => self.constant(constant),
-                Operand::Node(rotated) => self.rotated(rotated),
-            })
+            .try_for_each(|operand| self.operand(operand))
+    }
+
+    fn operand(&self, operand: Operand) -> Result<(), CircuitError> {
+        match operand {
+            Operand::Zero => Ok(()),
+            Operand::Constant(constant) => self.constant(constant),
+            Operand::Node(rotated) => self.rotated(rotated),
+        }
     }
 
     fn bit(&self, selector: SelectorId) -> Result<(), CircuitError> {

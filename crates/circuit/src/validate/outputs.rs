@@ -2,7 +2,7 @@
 
 use super::inputs::MAX_COEFFICIENT_BITS;
 use super::{CircuitError, within};
-use crate::circuit::{Carrier, Circuit, ConstantId, Input, Node, OutputId, Table};
+use crate::circuit::{Carrier, Circuit, ConstantId, Input, Node, Operand, OutputId, Table};
 
 /// Most outputs of a circuit: each is a ciphertext in a reply.
 pub const MAX_OUTPUTS: u64 = 64;
@@ -56,6 +56,11 @@ fn holds_table(circuit: &Circuit) -> Vec<bool> {
                 Table::Node(table) => plain[table.index()] || holds[table.index()],
             },
             Node::Bootstrap(_) => true,
+            // Of the number nothing but the choice is left.
+            Node::Choice(choice) => {
+                let mut sides = choice.sides().into_iter().filter_map(Operand::node);
+                sides.any(|side| holds[side.node.index()])
+            }
             Node::Carrier(Carrier { input, .. }) => {
                 matches!(circuit.inputs[input.index()], Input::Tables(_))
             }

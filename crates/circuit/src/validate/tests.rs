@@ -1,11 +1,12 @@
 use super::Dimensions;
 use crate::circuit::{
-    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId,
-    Lookup, Node, NodeId, Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum, Table,
-    ValueInput,
+    Bootstrap, Carrier, Choice, Circuit, Combination, Constant, ConstantId, FeatureInput, Input,
+    InputId, Lookup, Node, NodeId, Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup,
+    Sum, Table, ValueInput,
 };
 use crate::samples::{
-    DIMENSIONS, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores, select,
+    DIMENSIONS, bootstraps, carriers, choices, levelled, linear, lookups, mixture, packed_scores,
+    select,
 };
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
@@ -58,6 +59,13 @@ fn bootstrap(circuit: &mut Circuit) -> &mut Bootstrap {
     }
 }
 
+fn choice(circuit: &mut Circuit) -> &mut Choice {
+    match &mut circuit.nodes[4] {
+        Node::Choice(choice) => choice,
+        other => panic!("node 4 is no choice but {other}"),
+    }
+}
+
 fn group(circuit: &mut Circuit) -> &mut SelectorGroup {
     match &mut circuit.inputs[0] {
         Input::Selectors(group) => group,
@@ -80,6 +88,7 @@ fn circuits_of_every_kind_are_valid() {
         mixture(),
         lookups(),
         bootstraps(),
+        choices(),
         packed_scores(),
     ] {
         circuit.validate(DIMENSIONS).unwrap();
@@ -325,6 +334,56 @@ fn every_rule_of_bootstraps_has_its_error() {
     );
 }
 
+#[test]
+fn every_rule_of_choices_has_its_error() {
+    let turned = |node, rotation| Rotated {
+        node: NodeId(node),
+        rotation,
+    };
+    let gadget = |base_log, levels| Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+    assert_eq!(
+        broken(choices(), |c| choice(c).of.node = NodeId(4)),
+        "node 4 uses node 4, which does not come before it (a cycle)"
+    );
+    assert_eq!(
+        broken(choices(), |c| choice(c).of.rotation = 1024),
+        "node 4 rotates by 1024, which is not below 1024"
+    );
+    assert_eq!(
+        broken(choices(), |c| choice(c).set = Operand::Node(turned(5, 0))),
+        "node 4 uses node 5, which does not come before it (a cycle)"
+    );
+    assert_eq!(
+        broken(choices(), |c| choice(c).clear =
+            Operand::Constant(ConstantId(9))),
+        "node 4 uses constant 9 of 2"
+    );
+    assert!(
+        broken(choices(), |c| choice(c).gadget = gadget(0, 2))
+            .starts_with("gadget base (log2) is 0")
+    );
+    assert!(
+        broken(choices(), |c| choice(c).gadget = gadget(8, 7)).starts_with("gadget levels is 7")
+    );
+    let few = Dimensions {
+        bootstrap_table: Some(1),
+        ..DIMENSIONS
+    };
+    let few = choices().validate(few).unwrap_err().to_string();
+    assert!(few.starts_with("levels of a choice is 2"), "{few}");
+    assert_eq!(
+        broken(choices(), |c| c.bootstrap = None),
+        "node 3 is a bootstrap, and the circuit does not say of which key part"
+    );
+    // What the number is made of does not travel; tables that are chosen would.
+    choices().validate(DIMENSIONS).unwrap();
+    let shown = broken(choices(), |c| choice(c).clear = Operand::Node(turned(0, 0)));
+    assert!(
+        shown.starts_with("output 0 has 2 coefficients of node 4"),
+        "{shown}"
+    );
+}
+
 /// A file of some megabytes cannot ask for hours.
 #[test]
 fn the_parts_of_all_nodes_together_are_limited() {
@@ -352,6 +411,11 @@ fn the_parts_of_all_nodes_together_are_limited() {
         bootstraps.starts_with("bootstrap count is 65538"),
         "{bootstraps}"
     );
+    let choices = broken(choices(), |c| {
+        let node = c.nodes[3].clone();
+        c.nodes.extend(std::iter::repeat_n(node, 1 << 16));
+    });
+    assert!(choices.starts_with("bootstrap count is 65538"), "{choices}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-use super::{v1, v2, v3, v4, v5};
-use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
+use super::{v1, v2, v3, v4, v5, v6};
+use crate::circuit::{Circuit, Constant, Node, NodeId, Operand, Output, Rotated, Sum};
 use crate::codec;
 use crate::samples::{
-    SET, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores,
+    SET, bootstraps, carriers, choices, levelled, linear, lookups, mixture, packed_scores,
 };
 
 const LIMIT: u64 = 1 << 20;
@@ -173,7 +173,40 @@ fn version_5_has_these_bytes() {
         1, 2, 0, 0, 1, 0, 2, // two items, two coefficients of each
         1, 2, 4, 128, 24, // one output
     ]);
-    let bytes = codec::encode(&v5::CircuitV5::from(&packed_scores()), LIMIT).unwrap();
+    let bytes = codec::encode(
+        &v5::CircuitV5::from_circuit(&packed_scores()).unwrap(),
+        LIMIT,
+    )
+    .unwrap();
+    assert_eq!(bytes, expected);
+}
+
+/// Choices by numbers.
+#[test]
+fn version_6_has_these_bytes() {
+    let mut expected = vec![1, 9]; // a key part
+    expected.extend_from_slice(b"bootstrap");
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        1, 0, 0, 0, 3, 12, 2, 1, // one input, of version 4, of version 2: bits
+        0, // no constants
+        2, // nodes
+        0, 0, 0, 1, 1, 5, 2, 0, 0, 9, 0, 2, 251, 255, 3, // of version 5: a look-up
+        1, 0, 7, 8, 2, 0, 2, 0, 1, // a choice: node, rotation, gadget, nothing, or a node
+        1, 1, 2, 1, 24, // one output
+    ]);
+    let mut circuit = choices();
+    circuit.constants.clear();
+    circuit.nodes.drain(1..4);
+    if let Node::Choice(choice) = &mut circuit.nodes[1] {
+        choice.of.node = NodeId(0);
+        choice.set = Operand::Node(Rotated {
+            node: NodeId(0),
+            rotation: 1,
+        });
+    }
+    circuit.outputs[0].node = NodeId(1);
+    let bytes = codec::encode(&v6::CircuitV6::from(&circuit), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 }
 
@@ -202,8 +235,13 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [linear(), carriers(), bootstraps(), packed_scores()] {
-        let bytes = codec::encode(&v5::CircuitV5::from(&circuit), LIMIT).unwrap();
+        let bytes = codec::encode(&v5::CircuitV5::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
         let wire: v5::CircuitV5 = codec::decode(&bytes, LIMIT).unwrap();
+        assert_eq!(Circuit::from(wire), circuit);
+    }
+    for circuit in [linear(), bootstraps(), packed_scores(), choices()] {
+        let bytes = codec::encode(&v6::CircuitV6::from(&circuit), LIMIT).unwrap();
+        let wire: v6::CircuitV6 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear()] {
@@ -221,6 +259,7 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
 
 #[test]
 fn what_a_version_cannot_say_has_no_bytes_of_it() {
+    assert!(v5::CircuitV5::from_circuit(&choices()).is_none());
     assert!(v4::CircuitV4::from_circuit(&packed_scores()).is_none());
     let mut together = packed_scores();
     together.nodes.truncate(1);
@@ -277,6 +316,11 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
             cipherfn_protocol::hash::Hash::of(&bytes)
         );
     }
+    let bytes = codec::encode(&v6::CircuitV6::from(&choices()), LIMIT).unwrap();
+    assert_eq!(
+        choices().hash().unwrap(),
+        cipherfn_protocol::hash::Hash::of(&bytes)
+    );
 }
 
 #[test]

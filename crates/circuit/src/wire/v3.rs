@@ -85,7 +85,10 @@ impl TryFrom<&circuit::Node> for NodeV3 {
             circuit::Node::Pack(pack) if pack.coefficients == 1 => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-            circuit::Node::Pack(_) | circuit::Node::Carrier(_) | circuit::Node::Bootstrap(_) => {
+            circuit::Node::Pack(_)
+            | circuit::Node::Carrier(_)
+            | circuit::Node::Bootstrap(_)
+            | circuit::Node::Choice(_) => {
                 return Err(LaterNode);
             }
         })

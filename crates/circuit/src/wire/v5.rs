@@ -2,6 +2,7 @@
 //! packed. What version 4 could say is said the same way.
 
 use super::v1::RotatedV1;
+use super::v2::{LaterInput, LaterNode};
 use super::v4::{BootstrappedLayout, InputV4, NodeV4};
 use crate::circuit::{self, FeatureInput, Pack};
 use cipherfn_protocol::specs::{Bits, FeatureForm};
@@ -30,14 +31,6 @@ pub(crate) enum InputV5 {
     },
 }
 
-impl From<&circuit::Circuit> for CircuitV5 {
-    fn from(circuit: &circuit::Circuit) -> Self {
-        let nodes = circuit.nodes.iter().map(Into::into).collect();
-        let inputs = circuit.inputs.iter().map(Into::into).collect();
-        Self::with(circuit, nodes, inputs)
-    }
-}
-
 impl From<NodeV5> for circuit::Node {
     fn from(node: NodeV5) -> Self {
         match node {
@@ -53,15 +46,17 @@ impl From<NodeV5> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for NodeV5 {
-    fn from(node: &circuit::Node) -> Self {
-        match node {
+impl TryFrom<&circuit::Node> for NodeV5 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
+        Ok(match node {
             circuit::Node::Pack(pack) if pack.coefficients != 1 => Self::PackSeveral {
                 items: pack.items.iter().map(Into::into).collect(),
                 coefficients: pack.coefficients,
             },
-            node => Self::V4(node.try_into().expect("version 4 has all other nodes")),
-        }
+            node => Self::V4(node.try_into()?),
+        })
     }
 }
 
@@ -85,9 +80,11 @@ impl From<InputV5> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for InputV5 {
-    fn from(input: &circuit::Input) -> Self {
-        match *input {
+impl TryFrom<&circuit::Input> for InputV5 {
+    type Error = LaterInput;
+
+    fn try_from(input: &circuit::Input) -> Result<Self, LaterInput> {
+        Ok(match *input {
             circuit::Input::Features(FeatureInput {
                 features,
                 block,
@@ -100,7 +97,7 @@ impl From<&circuit::Input> for InputV5 {
                 stride,
                 body_bits: body_bits.get(),
             },
-            ref input => Self::V4(input.try_into().expect("version 4 has all other inputs")),
-        }
+            ref input => Self::V4(input.try_into()?),
+        })
     }
 }

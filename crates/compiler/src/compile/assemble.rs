@@ -238,6 +238,11 @@ impl Shift {
                 self.node_id(&mut bootstrap.of.node);
                 self.constant_id(&mut bootstrap.table);
             }
+            Node::Choice(choice) => {
+                self.node_id(&mut choice.of.node);
+                self.operand(&mut choice.clear);
+                self.operand(&mut choice.set);
+            }
         }
     }
 

@@ -37,6 +37,7 @@ mod testing;
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;
+use crate::options::Options;
 use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
@@ -55,7 +56,7 @@ impl Family for LookupModel {
         let backend = setting.backend;
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
-        check(&choice.fidelity, setting.options.min_agreement, || {
+        check(&choice.fidelity, setting.options, || {
             let limit = limit(&choice.fidelity);
             format!("node \"{}\" limits it, by {limit}", self.node())
         })?;
@@ -127,10 +128,11 @@ fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f32]>) {
 /// Refuses what is not faithful enough, with what limits it.
 fn check(
     fidelity: &Fidelity,
-    least: f64,
+    options: &Options,
     limit: impl FnOnce() -> String,
 ) -> Result<(), CompileError> {
-    if fidelity.is_within(least, fidelity::MOST_ERROR) {
+    let least = options.min_agreement;
+    if fidelity.is_within(least, fidelity.most_error(options)) {
         return Ok(());
     }
     let found = match fidelity.labels {

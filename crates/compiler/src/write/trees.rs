@@ -1,23 +1,36 @@
-//! The mean of trees, as an operator of `ai.onnx.ml`.
+//! Sums and means of trees, as an operator of `ai.onnx.ml`.
 
 use super::proto::{AttributeProto, GraphProto};
 use super::{FLOAT, ML, ValueNames, class_labels, floats, info, int, ints, node, text, texts};
 use cipherfn_training::FittedNode;
+
+/// What trees add to a number, or to a chance a class.
+pub(super) struct TreeValues<'a> {
+    pub(super) trees: &'a [Vec<FittedNode>],
+    /// What a leaf adds is this times what it says.
+    pub(super) factor: f64,
+    /// The number without trees.
+    pub(super) base: Option<f64>,
+}
 
 /// Adds the operator and its outputs.
 pub(super) fn write(
     graph: &mut GraphProto,
     names: &mut ValueNames,
     features: &str,
-    trees: &[Vec<FittedNode>],
+    values: &TreeValues<'_>,
     labels: Option<&[String]>,
 ) {
+    let TreeValues {
+        trees,
+        factor,
+        base,
+    } = *values;
     let mut attributes = nodes(trees);
     // Of a classifier the class, of a regressor the target that a leaf's value adds to.
     let of = if labels.is_some() { "class" } else { "target" };
     let (mut tree_ids, mut node_ids, mut ids, mut weights) =
         <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
-    let mean = 1.0 / trees.len() as f64;
     for (tree, own) in trees.iter().enumerate() {
         for (place, node) in own.iter().enumerate() {
             let FittedNode::Leaf(values) = node else {
@@ -27,7 +40,7 @@ pub(super) fn write(
                 tree_ids.push(tree as i64);
                 node_ids.push(place as i64);
                 ids.push(id as i64);
-                weights.push(value * mean);
+                weights.push(value * factor);
             }
         }
     }
@@ -40,6 +53,7 @@ pub(super) fn write(
     ]);
     let Some(labels) = labels else {
         attributes.extend([int("n_targets", 1), text("aggregate_function", "SUM")]);
+        attributes.extend(base.map(|base| floats("base_values", &[base])));
         let output = names.free("variable");
         let operator = node(
             ML,

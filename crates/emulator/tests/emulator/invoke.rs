@@ -9,7 +9,7 @@ use aws_sdk_lambda::types::InvocationType;
 use cipherfn_emulator::Emulator;
 use serde_json::{Value, json};
 
-use crate::support::{Gate, Lines, emulator, eventually, open};
+use crate::support::{Gate, Lines, config, emulator, eventually, open};
 
 fn client(emulator: &Emulator, secret: &str) -> aws_sdk_lambda::Client {
     let (id, _) = emulator.credentials();
@@ -112,6 +112,39 @@ async fn events_wait_for_a_free_environment() {
         open(stream).await;
     }
     assert!(emulator.dead_letters().is_empty());
+}
+
+/// An emulator that stops before an event is over leaves it, with its request id, to the next one over
+/// the same data.
+#[tokio::test]
+async fn events_that_are_not_over_go_on_at_the_next_start() {
+    let (first, data) = emulator(|config| config.functions[0].concurrency = 1).await;
+    let gate = Gate::new().await;
+    for path in [gate.path(), "/context".to_owned()] {
+        let queued = invoke(&first, InvocationType::Event, event(&path)).await;
+        assert!(queued.is_ok());
+    }
+    // One is under way, the other waits for its environment.
+    let (killed, _stream) = gate.arrival().await;
+    first.stop().await;
+    let lines = Lines::default();
+    let mut config = config(&data);
+    config.log = lines.sink();
+    let second = Emulator::start(config).await.expect("starts");
+    let (process, stream) = gate.arrival().await;
+    assert_ne!(process, killed);
+    open(stream).await;
+    let ended = || {
+        let lines = lines.all().into_iter();
+        let reports = lines.filter(|line| line.contains("REPORT RequestId: "));
+        reports.count()
+    };
+    eventually("the end of both", || ended() == 2).await;
+    assert!(second.dead_letters().is_empty());
+    second.stop().await;
+    // They are over: nobody begins them again.
+    let left = std::fs::read_dir(data.path().join("_events")).expect("a folder");
+    assert_eq!(left.count(), 0);
 }
 
 /// A function finds the API in its environment.

@@ -9,4 +9,5 @@ mod s3_data;
 mod s3_multipart;
 mod s3_reads;
 mod s3_signatures;
+mod states;
 mod support;

@@ -224,7 +224,6 @@ impl Answer {
     }
 }
 
-/// Sends a request; `Err` where the connection broke.
 /// Waits for a condition that another process brings about.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..1000 {
@@ -236,6 +235,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     panic!("never came about: {what}");
 }
 
+/// Sends a request; `Err` where the connection broke.
 pub(crate) async fn send(request: Request<Bytes>) -> Result<Answer, String> {
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();

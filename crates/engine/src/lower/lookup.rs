@@ -1,14 +1,16 @@
-//! Look-ups, combinations, packed values and bootstraps: nodes that are steps of their own.
+//! Look-ups, combinations, packed values, bootstraps and choices: nodes that are steps of their own.
 
 use super::expression::Expression;
 use super::{
-    BootstrapStep, CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Term, TurnStep,
+    BootstrapStep, ChoiceStep, CombinationStep, Factor, Form, Lowering, NumberTerm, PackStep,
+    ProgramStep, Start, Term, TurnStep,
 };
 use crate::polynomial::{Coefficient, Sparse, constant_of_turned, entry};
 use crate::schedule::Group;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, ConstantId, Lookup, Pack, Table, Turn, Weighted,
+    Bootstrap, Choice, Combination, ConstantId, Lookup, Operand, Pack, Rotated, Table, Turn,
+    Weighted,
 };
 
 impl Lowering<'_> {
@@ -137,22 +139,88 @@ impl Lowering<'_> {
 
     pub(super) fn table_at(&mut self, bootstrap: &Bootstrap, values: &[Expression]) -> Expression {
         let Bootstrap { of, table } = *bootstrap;
+        match self.number(of, values) {
+            Ok(number) => {
+                let step = self.push(ProgramStep::Bootstrap(BootstrapStep { number, table }));
+                Expression::of_step(Sparse::zero(), Some(step))
+            }
+            Err(plain) => {
+                let found = entry(self.constant(table), self.bootstrap_table, plain);
+                Expression::of_step(Sparse::sum(vec![(0, found)]), None)
+            }
+        }
+    }
+
+    pub(super) fn choose(
+        &mut self,
+        choice: &Choice,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        let number = match self.number(choice.of, values) {
+            Ok(number) => number,
+            Err(plain) => {
+                let (constant, term) = self.side(choice.chosen(plain), 0, values)?;
+                return Ok(self.materialise(Expression::of_term(constant, term)));
+            }
+        };
+        let negated = self.polynomial_size;
+        let (clear_constant, clear) = self.side(choice.clear, 0, values)?;
+        let (minus_constant, minus) = self.side(choice.clear, negated, values)?;
+        let (set_constant, set) = self.side(choice.set, 0, values)?;
+        let constants = [minus_constant.coefficients(), set_constant.coefficients()];
+        let terms = set.into_iter().chain(minus).collect();
+        let step = ChoiceStep {
+            number,
+            gadget: choice.gadget,
+            clear,
+            difference: Form {
+                terms,
+                rows: Vec::new(),
+            },
+            constant: Sparse::sum(constants.concat()),
+        };
+        self.budget
+            .keep(step.constant.len() * size_of::<Coefficient>())?;
+        let step = self.push(ProgramStep::Choice(step));
+        Ok(Expression::of_step(clear_constant, Some(step)))
+    }
+
+    /// `X^turned` times a side of a choice: its plaintext, and what there is of it beside.
+    fn side(
+        &mut self,
+        operand: Operand,
+        turned: u32,
+        values: &[Expression],
+    ) -> Result<(Sparse, Option<Term>), CircuitError> {
+        let size = self.polynomial_size;
+        let (constant, term) = match operand {
+            Operand::Zero => return Ok((Sparse::zero(), None)),
+            Operand::Constant(id) => {
+                let plain = Sparse::sum(self.constant(id).to_vec());
+                (plain.turned(turned, size), None)
+            }
+            Operand::Node(Rotated { node, rotation }) => {
+                let value = &values[node.index()];
+                let rotation = (rotation + turned) % (2 * size);
+                let term = value.step().map(|step| Term { step, rotation });
+                (value.constant.turned(rotation, size), term)
+            }
+        };
+        self.copy(constant.len())?;
+        Ok((constant, term))
+    }
+
+    /// What a bootstrap is of, or the number that it is if it is a plain one.
+    fn number(&self, of: Rotated, values: &[Expression]) -> Result<NumberTerm, u64> {
         let value = &values[of.node.index()];
         let coefficients = value.constant.coefficients();
         let constant = constant_of_turned(coefficients, of.rotation, self.polynomial_size);
-        let Some(step) = value.step() else {
-            let found = entry(self.constant(table), self.bootstrap_table, constant);
-            return Expression::of_step(Sparse::sum(vec![(0, found)]), None);
-        };
-        let step = self.push(ProgramStep::Bootstrap(BootstrapStep {
-            of: Term {
-                step,
-                rotation: of.rotation,
-            },
+        let step = value.step().ok_or(constant)?;
+        let rotation = of.rotation;
+        Ok(NumberTerm {
+            of: Term { step, rotation },
             constant,
-            table,
-        }));
-        Expression::of_step(Sparse::zero(), Some(step))
+        })
     }
 
     fn constant(&self, id: ConstantId) -> &[Coefficient] {

@@ -2,6 +2,7 @@
 
 use crate::polynomial::Sparse;
 use cipherfn_circuit::circuit::{Carrier, ConstantId, NodeId, SelectorId, Turn};
+use cipherfn_protocol::specs::Gadget;
 
 /// A value that is kept.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum ProgramStep {
     Pack(PackStep),
     /// A table at a coefficient of an earlier step.
     Bootstrap(BootstrapStep),
+    /// One of two values, as a coefficient of an earlier step says.
+    Choice(ChoiceStep),
     /// An encrypted value or table.
     Carrier(Carrier),
 }
@@ -71,12 +74,29 @@ pub(crate) struct PackStep {
     pub(crate) items: Vec<Option<Term>>,
 }
 
-/// The table's entry at the constant coefficient of a term, plus a constant.
+/// The constant coefficient of a term, plus a constant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BootstrapStep {
+pub(crate) struct NumberTerm {
     pub(crate) of: Term,
     pub(crate) constant: u64,
+}
+
+/// The table's entry at a number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BootstrapStep {
+    pub(crate) number: NumberTerm,
     pub(crate) table: ConstantId,
+}
+
+/// `clear + selector (.) (difference + constant)`, with the selector of a number that is not negative.
+#[derive(Debug)]
+pub(crate) struct ChoiceStep {
+    pub(crate) number: NumberTerm,
+    pub(crate) gadget: Gadget,
+    pub(crate) clear: Option<Term>,
+    /// Has no rows.
+    pub(crate) difference: Form,
+    pub(crate) constant: Sparse,
 }
 
 /// `terms + rows`.
@@ -167,15 +187,22 @@ impl ProgramStep {
             _ => &[],
         };
         let other = match self {
-            Self::Bootstrap(step) => Some(step.of),
+            Self::Bootstrap(step) => Some(step.number.of),
+            Self::Choice(step) => Some(step.number.of),
             Self::Turn(TurnStep {
                 start: Start::Value(_, term),
                 ..
             }) => *term,
             _ => None,
         };
+        let (clear, difference) = match self {
+            Self::Choice(step) => (step.clear, step.difference.terms.as_slice()),
+            _ => (None, &[][..]),
+        };
         let forms = self.forms().flat_map(|form| form.terms.iter().copied());
         forms
+            .chain(clear)
+            .chain(difference.iter().copied())
             .chain(self.continues().map(Term::of))
             .chain(other)
             .chain(factors.iter().map(|factor| factor.term))

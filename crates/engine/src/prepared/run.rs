@@ -3,7 +3,9 @@
 use super::{PreparedCircuit, QueryRow, Workspace};
 use crate::error::EngineError;
 use crate::run::{BootstrapInput, KeyWork, RowMemory, SharedTables};
-use cipherfn_scheme::bootstrap::Table;
+use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::bootstrap::{Levelled, Lwe, Table};
+use cipherfn_scheme::circuit_bootstrap;
 use cipherfn_scheme::operations::pack::pack_multiples;
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
@@ -81,6 +83,17 @@ impl KeyWork for RowKey<'_> {
             .map(with_table)
             .collect::<Result<Vec<_>, _>>()?;
         Ok(key.evaluate(&numbers)?)
+    }
+
+    fn select(
+        &self,
+        gadget: Gadget,
+        numbers: &[Lwe<Levelled>],
+    ) -> Result<FourierSelectors, EngineError> {
+        let (key, part) = (self.key()?, self.circuit.bootstrap);
+        let bootstrap = key.bootstrap(part.unwrap_or_default())?;
+        let selectors = circuit_bootstrap::selectors(key, bootstrap, gadget, numbers);
+        Ok(selectors?)
     }
 
     fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {

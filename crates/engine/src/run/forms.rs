@@ -3,7 +3,8 @@
 use super::memory::{Scratch, Working, zeroed};
 use super::{Executable, RowContext, Values};
 use crate::kernel;
-use crate::lower::{External, Form, Outcome, Program, RowTerm, Term};
+use crate::lower::{Form, Outcome, Program, RowTerm, Term};
+use crate::polynomial::Sparse;
 use aligned_vec::AVec;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
@@ -13,10 +14,10 @@ use cipherfn_scheme::selectors::FourierSelectors;
 use std::collections::HashMap;
 
 impl Executable {
-    /// Transforms of the gadget digits of `difference + constant`.
+    /// Transforms of the gadget digits of `form + constant`.
     pub(super) fn decompose<'a>(
         &self,
-        external: &External,
+        (form, constant): (&Form, &Sparse),
         gadget: Gadget,
         row: RowContext<'_>,
         scratch: &'a mut Scratch,
@@ -25,14 +26,14 @@ impl Executable {
             difference,
             working,
         } = scratch;
-        self.set_form(difference, &external.difference, row, working);
+        self.set_form(difference, form, row, working);
         let size = self.transform.fourier_size();
         let count = self.dimensions.glwe_dimension + 1;
         let digits = &mut working.digits[..difference.len() * gadget.levels.get() as usize];
         for (index, polynomial) in difference.chunks_exact_mut(size).enumerate() {
             self.transform.inverse_twisted(polynomial, &mut working.fft);
             if index + 1 == count {
-                for (position, value) in external.constant.coefficients() {
+                for (position, value) in constant.coefficients() {
                     let (at, turn) = self.folded(*position);
                     polynomial[at] += turn * (*value as i64 as f64 / TORUS * size as f64);
                 }

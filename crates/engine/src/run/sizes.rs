@@ -1,9 +1,11 @@
 //! Memory of an evaluation, and the order of steps that keeps to it.
 
-use super::{Executable, Statistics};
+use super::{Executable, Statistics, choices};
 use crate::lower::ProgramStep;
 use crate::schedule::{GROUP, Group, Schedule};
 use cipherfn_circuit::CircuitError;
+use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::bootstrap::rotate::BATCH;
 use cipherfn_scheme::fourier::c64;
 use cipherfn_scheme::selectors::GgswShape;
 
@@ -38,11 +40,17 @@ impl Executable {
         }
     }
 
-    /// Memory of the values between steps, and of those that are being packed.
+    /// Memory of the values between steps, of those that are being packed, and of a batch of selectors
+    /// that are made of numbers.
     pub(super) fn value_bytes(&self) -> u64 {
+        let gadgets = choices::gadgets(&self.program);
+        let selectors = gadgets
+            .map(|gadget| self.ggsw_shape(gadget).ggsw_len())
+            .max();
+        let selectors = BATCH * selectors.unwrap_or_default();
         let packed = self.program.steps.iter().map(ProgramStep::packed).max();
         let values = self.schedule.slot_count + 2 * packed.unwrap_or_default();
-        (values * self.value_len() * size_of::<c64>()) as u64
+        ((values * self.value_len() + selectors) * size_of::<c64>()) as u64
     }
 
     /// Memory of the selectors that are there at once.
@@ -70,6 +78,10 @@ impl Executable {
     /// Dimensions of the selectors of an input.
     fn shape(&self, input: usize) -> GgswShape {
         let (_, gadget) = self.groups[input].expect("selectors are of a group");
+        self.ggsw_shape(gadget)
+    }
+
+    const fn ggsw_shape(&self, gadget: Gadget) -> GgswShape {
         GgswShape {
             glwe_dimension: self.dimensions.glwe_dimension,
             polynomial_size: self.dimensions.polynomial_size,
@@ -113,7 +125,7 @@ impl Executable {
         monomials
             + self.products.memory_len()
             + self.tables.memory_len()
-            + self.statistics.all_cmuxes() * STEP_BYTES
+            + (self.statistics.all_cmuxes() + self.statistics.choices) * STEP_BYTES
             + (turns + factors) * TURN_BYTES
     }
 }

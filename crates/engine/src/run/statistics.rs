@@ -18,8 +18,10 @@ pub struct Statistics {
     pub factors: usize,
     /// Coefficients that are packed: a key switch each.
     pub packed: usize,
-    /// Bootstraps.
+    /// Bootstraps, those of choices among them.
     pub bootstraps: usize,
+    /// Choices by numbers: a CMUX each, by a selector that a bootstrap makes.
+    pub choices: usize,
     /// Values that are written to memory.
     pub values: usize,
     /// Values that live at once.
@@ -41,7 +43,10 @@ impl Statistics {
             statistics.cmuxes += step.externals().len();
             statistics.turns += step.turns().len();
             statistics.packed += step.packed();
-            statistics.bootstraps += usize::from(matches!(step, ProgramStep::Bootstrap(_)));
+            let choice = usize::from(matches!(step, ProgramStep::Choice(_)));
+            let bootstrap = usize::from(matches!(step, ProgramStep::Bootstrap(_)));
+            statistics.choices += choice;
+            statistics.bootstraps += bootstrap + choice;
             if let ProgramStep::Combination(CombinationStep(factors)) = step {
                 statistics.factors += factors.len();
             }

@@ -1,9 +1,11 @@
 use super::{Block, Schedule, Stage, Streaming};
 use crate::lower::{
-    BootstrapStep, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term,
+    BootstrapStep, ChoiceStep, External, Form, NumberTerm, Outcome, Program, ProgramStep, RowTerm,
+    SumStep, Term,
 };
 use crate::polynomial::Sparse;
 use cipherfn_circuit::circuit::{ConstantId, SelectorId};
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 
 fn cmux(selector: u32, terms: Vec<Term>) -> ProgramStep {
     ProgramStep::Sum(SumStep {
@@ -23,7 +25,7 @@ fn cmux(selector: u32, terms: Vec<Term>) -> ProgramStep {
 fn blocks(stage: &Stage) -> &[Block] {
     match stage {
         Stage::Blocks(blocks) => blocks,
-        Stage::Bootstraps(steps) => panic!("bootstraps: {steps:?}"),
+        Stage::Bootstraps(steps) | Stage::Choices(steps) => panic!("bootstraps: {steps:?}"),
     }
 }
 
@@ -225,19 +227,33 @@ fn blocks_go_from_selector_to_selector() {
 
 #[test]
 fn bootstraps_wait_for_each_other() {
+    let number = |step| NumberTerm {
+        of: Term::of(step),
+        constant: 0,
+    };
     // Twenty bootstraps of twenty values of ten selectors, a sum of each, and twenty more.
     let bootstrap = |step| {
         ProgramStep::Bootstrap(BootstrapStep {
-            of: Term::of(step),
-            constant: 0,
+            number: number(step),
             table: ConstantId(0),
+        })
+    };
+    // Then a choice by each of the last ones: they wait, too.
+    let choice = |step| {
+        ProgramStep::Choice(ChoiceStep {
+            number: number(step),
+            gadget: Gadget::new(BaseLog::new(8), Levels::new(2)),
+            clear: None,
+            difference: Form::default(),
+            constant: Sparse::default(),
         })
     };
     let mut steps: Vec<ProgramStep> = (0..20).map(|step| cmux(step % 10, Vec::new())).collect();
     steps.extend((0..20).map(bootstrap));
     steps.extend((20..40).map(|step| cmux(step % 10, vec![Term::of(step)])));
     steps.extend((40..60).map(bootstrap));
-    let results = (60..80).map(|step| Outcome {
+    steps.extend((60..80).map(choice));
+    let results = (80..100).map(|step| Outcome {
         constant: Sparse::default(),
         step: Some(step),
     });
@@ -247,13 +263,13 @@ fn bootstraps_wait_for_each_other() {
     };
     let schedule = Schedule::new(&program, super::SEGMENTS[0], 10);
     let bootstraps = schedule.stages.iter().filter_map(|stage| match stage {
-        Stage::Bootstraps(steps) => {
+        Stage::Bootstraps(steps) | Stage::Choices(steps) => {
             let mut steps = steps.clone();
             steps.sort_unstable();
             Some(steps)
         }
         Stage::Blocks(_) => None,
     });
-    let expected: [Vec<u32>; 2] = [(20..40).collect(), (60..80).collect()];
+    let expected: [Vec<u32>; 3] = [20..40, 60..80, 80..100].map(Iterator::collect);
     assert_eq!(bootstraps.collect::<Vec<_>>(), expected);
 }

@@ -16,7 +16,7 @@ use cipherfn_scheme::query::{InputValues, encrypt_row};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError, SecretKey, reply};
 
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
-const PARTS: [&str; 3] = ["bootstrap-fast", "bootstrap-precise", "bootstrap-deep"];
+pub(super) const PARTS: [&str; 3] = ["bootstrap-fast", "bootstrap-precise", "bootstrap-deep"];
 const BITS: u32 = 12;
 /// Look-ups that numbers are made of.
 const LOOKUPS: usize = 16;
@@ -25,7 +25,7 @@ fn set() -> &'static ParameterSet {
     ParameterSet::by_name(WIDE).unwrap()
 }
 
-fn key(part: &str) -> (SecretKey, ExpandedEvaluationKey) {
+pub(super) fn key(part: &str) -> (SecretKey, ExpandedEvaluationKey) {
     let secret = SecretKey::generate(set()).unwrap();
     let mut expanded = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     let part = EvaluationKey::generate_part(&secret, part).unwrap();
@@ -33,27 +33,27 @@ fn key(part: &str) -> (SecretKey, ExpandedEvaluationKey) {
     (secret, expanded)
 }
 
-fn word(fraction: f64) -> u64 {
+pub(super) fn word(fraction: f64) -> u64 {
     (fraction * 2f64.powi(64)).round() as i128 as u64
 }
 
-fn bits() -> [InputValues; 1] {
+pub(super) fn bits() -> [InputValues; 1] {
     [InputValues::Bits(
         (0..BITS).map(|bit| bit % 3 != 1).collect(),
     )]
 }
 
 /// A circuit with bootstraps of a part.
-struct Layers {
-    builder: Builder,
+pub(super) struct Layers {
+    pub(super) builder: Builder,
     /// Numbers below 1/64, with masks of their own.
-    small: Vec<NodeId>,
+    pub(super) small: Vec<NodeId>,
     /// |z| - 1/4 on the whole torus: slopes of 1 and -1.
     absolute: ConstantId,
 }
 
 impl Layers {
-    fn new(part: &str) -> Self {
+    pub(super) fn new(part: &str) -> Self {
         let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
         let mut builder = Builder::new((WIDE, Transport::Packed, gadget), BITS);
         builder.bootstrap(part);
@@ -84,7 +84,7 @@ impl Layers {
         }
     }
 
-    fn sum(&mut self, constant: f64, terms: &[(NodeId, i64)]) -> NodeId {
+    pub(super) fn sum(&mut self, constant: f64, terms: &[(NodeId, i64)]) -> NodeId {
         let constant = Some(self.builder.constant(&[(0, word(constant))]));
         let term = |&(node, weight): &(NodeId, i64)| Weighted {
             node: plain(node),
@@ -97,7 +97,7 @@ impl Layers {
     }
 
     /// Number `index` of about `middle`, unlike all others below 240.
-    fn number(&mut self, index: usize, middle: f64) -> NodeId {
+    pub(super) fn number(&mut self, index: usize, middle: f64) -> NodeId {
         let (one, other) = pair(index / 2);
         let sign = if index.is_multiple_of(2) { 1 } else { -1 };
         let (one, other) = (self.small[one], self.small[other]);
@@ -110,7 +110,7 @@ impl Layers {
     }
 
     /// The circuit whose result these are.
-    fn finish(mut self, nodes: &[NodeId]) -> Circuit {
+    pub(super) fn finish(mut self, nodes: &[NodeId]) -> Circuit {
         let items = nodes.iter().map(|node| plain(*node)).collect();
         let packed = self.builder.push(Node::Pack(Pack::of_constants(items)));
         let count = nodes.len() as u32;
@@ -126,12 +126,12 @@ fn pair(index: usize) -> (usize, usize) {
     pairs.into_iter().nth(index).unwrap()
 }
 
-fn plain(node: NodeId) -> Rotated {
+pub(super) fn plain(node: NodeId) -> Rotated {
     Rotated { node, rotation: 0 }
 }
 
 /// Errors of the results, as fractions of the torus.
-fn errors(
+pub(super) fn errors(
     circuit: &Circuit,
     (secret, expanded): &(SecretKey, ExpandedEvaluationKey),
     threads: usize,

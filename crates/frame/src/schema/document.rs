@@ -1,9 +1,9 @@
 //! Schemas as documents: TOML for people, JSON in files.
 
-use super::{Column, Domain, Duplicates, LIMB_BITS, LookupIndex, Roles, Rows, Schema, SchemaError};
+use super::{Column, Domain, Duplicates, LIMB_BITS, LookupIndex, Names, Roles, Rows, Schema, SchemaError};
 use crate::date::Date;
 use crate::number::{Number, Written};
-use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::hash::{Hash, NamesId};
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,12 @@ struct SchemaV1 {
     /// Of a table in the clear: commits to its cells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cells: Option<Hash>,
+    /// Whether names and texts are to be hashed before they are sent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    hash_names: bool,
+    /// The secret by which they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<NamesId>,
     column: Vec<ColumnV1>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lookup: Vec<LookupV1>,
@@ -109,7 +115,7 @@ impl Schema {
             .try_into()
     }
 
-    /// Writes TOML.
+    /// Writes TOML, for people, with names as they are known here.
     pub fn to_toml(&self) -> Result<String, SchemaError> {
         toml::to_string(&SchemaV1::from(self)).map_err(|error| SchemaError::Document {
             problem: error.to_string(),
@@ -125,13 +131,26 @@ impl Schema {
         let found = json_version(bytes).map_err(|error| document(error.into()))?;
         let versions = SchemaVersions::read(found, bytes).ok_or_else(|| format_error(found))?;
         match versions.map_err(document)? {
+            SchemaVersions::V1(SchemaV1 {
+                hash_names: true, ..
+            }) => Err(SchemaError::frame(
+                "hash-names",
+                "is true in what was sent, and no names were hashed; encrypt with the secret for names",
+            )),
             SchemaVersions::V1(schema) => schema.try_into(),
         }
     }
 
-    /// Writes the JSON of a frame file.
+    /// Writes the JSON of a frame file: what is sent, hashes where names are hashed.
+    ///
+    /// # Errors
+    /// Names that are to be hashed and were not.
     pub fn to_json(&self) -> Result<Vec<u8>, SchemaError> {
-        serde_json::to_vec(&SchemaV1::from(self)).map_err(|error| SchemaError::Document {
+        if self.names == Names::ToHash {
+            let problem = "is true, and the names were not hashed; encrypt with the secret for names";
+            return Err(SchemaError::frame("hash-names", problem));
+        }
+        serde_json::to_vec(&SchemaV1::from(self.as_sent())).map_err(|error| SchemaError::Document {
             problem: error.to_string(),
         })
     }
@@ -194,7 +213,16 @@ impl TryFrom<SchemaV1> for Schema {
                 DuplicatesV1::Sum => Duplicates::Sum,
             },
         });
-        let schema = Self::new(document.name, rows, columns?, lookups.collect())?;
+        let mut schema = Self::new(document.name, rows, columns?, lookups.collect())?;
+        schema.names = match (document.hash_names, document.names) {
+            (false, None) => Names::Clear,
+            (true, None) => Names::ToHash,
+            (false, Some(id)) => Names::Hashed(id),
+            (true, Some(_)) => {
+                let problem = "is true beside \"names\", which says that they are hashed; take one of the two out";
+                return Err(SchemaError::frame("hash-names", problem));
+            }
+        };
         match (document.cells, rows.count) {
             (None, _) => Ok(schema),
             (Some(cells), Some(count)) => schema.in_the_clear(count, cells),
@@ -332,6 +360,11 @@ impl From<&Schema> for SchemaV1 {
             rows: schema.rows.count,
             padded: schema.rows.padded,
             cells: schema.cells,
+            hash_names: matches!(schema.names, Names::ToHash | Names::Revealed(_)),
+            names: match schema.names {
+                Names::Hashed(id) => Some(id),
+                _ => None,
+            },
             column: schema.columns.iter().map(ColumnV1::from).collect(),
             lookup: lookups.collect(),
         }

@@ -1,6 +1,6 @@
 //! Schemas of tables that the server has in the clear.
 
-use super::{Duplicates, Roles, Rows, Schema, SchemaError};
+use super::{Duplicates, Names, Roles, Rows, Schema, SchemaError};
 use cipherfn_protocol::hash::Hash;
 
 impl Schema {
@@ -11,6 +11,10 @@ impl Schema {
         if self.rows.padded {
             let problem = "is true, and a table in the clear has no rows to hide; leave it out";
             return Err(SchemaError::frame("padded", problem));
+        }
+        if self.names != Names::Clear {
+            let problem = "is true, and whoever asks a table in the clear has to know its names; leave it out";
+            return Err(SchemaError::frame("hash-names", problem));
         }
         if self.lookups.is_empty() {
             let problem = "has no entry, and a table in the clear is looked up and nothing else; add by which columns, and which are looked up";

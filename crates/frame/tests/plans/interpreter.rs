@@ -206,7 +206,7 @@ fn evaluate(
                     value[index * stride % N] = own[0];
                 }
             }
-            Node::Bootstrap(_) => panic!("frames have no bootstraps"),
+            Node::Bootstrap(_) | Node::Choice(_) => panic!("frames have no bootstraps"),
             Node::Carrier(carrier) => match pass.inputs.get(carrier.input.index()) {
                 Some(RowInput::Limbs(column)) => {
                     let cell = row.and_then(|row| row[*column]);

@@ -1,5 +1,6 @@
 //! Plans in the clear against the answers of polars (`tests/frames/cases.py` makes the cases).
 
+mod hashed;
 mod interpreter;
 mod scores;
 mod stages;
@@ -113,6 +114,7 @@ fn check(case: &Case, clear: bool) -> bool {
     };
     // Whoever has no cells knows the form of the answer all the same.
     let said = query;
+    hashed::check(name, &plan, &schemas, &said);
     let resolved = plan.resolve(&schemas).expect("resolved");
     let query = resolved
         .with_cells(&cells)

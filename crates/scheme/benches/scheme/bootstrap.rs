@@ -2,8 +2,9 @@
 //! a key switch of 3 x 5 (its `V1_6_PARAM_MESSAGE_2_CARRY_2_KS_PBS` but for the numbers here).
 
 use crate::timer::{Timer, line};
-use cipherfn_protocol::specs::{Bits, FeatureForm};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels};
 use cipherfn_scheme::bootstrap::{Levelled, Lwe, Table};
+use cipherfn_scheme::circuit_bootstrap;
 use cipherfn_scheme::parameters::{KeyPartContents, ParameterSet};
 use cipherfn_scheme::query::{self, LinearQueryShape};
 use cipherfn_scheme::{EvaluationKey, Glwe, SchemeError, SecretKey};
@@ -82,10 +83,24 @@ fn ours(
         let mut next = results.iter().cycle();
         let back = timer.time(|| next.next().map(|number| key.to_levelled(number).is_ok()));
         line("key switch back to S1", back, "");
+        let mut whole = f64::NAN;
         for count in [1, BATCH] {
             let seconds = timer.time(|| key.bootstrap(&small[..count]).is_ok()) / count as f64;
-            let ratio = format!("with key switch {:.3} of tfhe", (switch + seconds) / theirs);
+            whole = switch + seconds;
+            let ratio = format!("with key switch {:.3} of tfhe", whole / theirs);
             line(&format!("bootstrap in batches of {count}"), seconds, &ratio);
+        }
+        for (base_log, levels) in [(8, 2), (6, 3)] {
+            let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+            let make = || circuit_bootstrap::selectors(&expanded, key, gadget, &numbers).is_ok();
+            let seconds = timer.time(make) / numbers.len() as f64;
+            let ratio = format!(
+                "{:.2} of key switch and bootstrap in such batches, {:.3} of tfhe",
+                seconds / whole,
+                seconds / theirs
+            );
+            let what = format!("number to selector at {base_log}x{levels} in batches of {BATCH}");
+            line(&what, seconds, &ratio);
         }
         Ok(())
     })

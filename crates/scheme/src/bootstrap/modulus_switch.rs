@@ -16,26 +16,27 @@ pub(super) struct Switched {
 }
 
 impl Switched {
-    /// Rounds `lwe` to `bits` bits.
+    /// Rounds `lwe` to `bits` bits, to multiples of 2^`functions_log2`.
     ///
     /// With r the rounding errors of the mask, `b - <round(a), s>` is off by -<r, s>, whose
     /// expectation over a binary key, minus half the sum of r, is known and taken off: that halves
     /// the variance. The body is rounded down: step i holds the numbers of [i, i + 1) / 2N, of which
-    /// a table has the value in the middle.
-    pub(super) fn new(lwe: &Lwe<Small>, bits: u32) -> Self {
-        let shift = 64 - bits;
+    /// a table has the value in the middle. Where several functions share the table, a step is that
+    /// of all their values, which lie side by side.
+    pub(super) fn new(lwe: &Lwe<Small>, bits: u32, functions_log2: u32) -> Self {
+        let shift = 64 - bits + functions_log2;
         let half = 1u64 << (shift - 1);
         let mut errors = 0i128;
         let mask = lwe.mask.iter().map(|word| {
             let rounded = word.wrapping_add(half) >> shift;
             errors += i128::from((rounded << shift).wrapping_sub(*word) as i64);
-            rounded as usize & ((1 << bits) - 1)
+            ((rounded << functions_log2) as usize) & ((1 << bits) - 1)
         });
         let mask = mask.collect();
         let body = lwe.body.wrapping_add((errors / 2) as u64) >> shift;
         Self {
             mask,
-            body: body as usize,
+            body: (body << functions_log2) as usize,
             bits,
         }
     }
@@ -77,8 +78,13 @@ pub(super) const fn bits(bootstrap: &Bootstrap) -> u32 {
 /// Variance of the error of z that it adds: `(n/4 + 1) (2N)^(-2) / 12`, half of the mask's errors
 /// (variance 1/4 of a coefficient around its mean) and the distance from a step's middle.
 pub fn variance(bootstrap: &Bootstrap) -> Variance {
+    variance_shared(bootstrap, 0)
+}
+
+/// [`variance`] where 2^`functions_log2` functions share the table: a step is as many times as long.
+pub(crate) fn variance_shared(bootstrap: &Bootstrap, functions_log2: u32) -> Variance {
     let n = bootstrap.small.mask_len() as f64;
-    (n / 4.0 + 1.0) * noise::rounding(Bits::new(bits(bootstrap)))
+    (n / 4.0 + 1.0) * noise::rounding(Bits::new(bits(bootstrap) - functions_log2))
 }
 
 #[cfg(test)]
@@ -102,7 +108,7 @@ mod tests {
                 theirs,
                 CiphertextModulusLog(11),
             );
-            let ours = Switched::new(&Lwe::new(words[..768].to_vec(), words[768]), 11);
+            let ours = Switched::new(&Lwe::new(words[..768].to_vec(), words[768]), 11, 0);
             assert!(ours.mask().eq(theirs.mask()));
             assert_eq!(ours.body(), theirs.body());
             assert_eq!(ours.log_modulus(), theirs.log_modulus());

@@ -9,7 +9,7 @@
 
 use crate::bootstrap::expanded::BootstrapKey;
 use crate::bootstrap::lwe::{Levelled, Lwe, Output, Small, require_len};
-use crate::bootstrap::modulus_switch::{Switched, bits};
+use crate::bootstrap::modulus_switch::{self, Switched};
 use crate::bootstrap::table::Table;
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
@@ -75,8 +75,11 @@ impl BootstrapKey {
         rotated.iter().map(back).collect()
     }
 
-    /// On this thread, all at once.
-    fn rotate_batch(&self, batch: &[(Lwe<Small>, &Table)]) -> Result<Vec<Rotated>, SchemeError> {
+    /// [`Self::rotate`] on this thread, all at once.
+    pub(crate) fn rotate_batch(
+        &self,
+        batch: &[(Lwe<Small>, &Table)],
+    ) -> Result<Vec<Rotated>, SchemeError> {
         let ring = &self.parameters().output;
         let (size, mask_len) = (ring.polynomial_size, ring.mask_len());
         let mut switched = Vec::with_capacity(batch.len());
@@ -90,7 +93,8 @@ impl BootstrapKey {
                     found: table.words.len(),
                 });
             }
-            switched.push(Switched::new(number, bits(self.parameters())));
+            let bits = modulus_switch::bits(self.parameters());
+            switched.push(Switched::new(number, bits, table.functions_log2));
             words.resize(words.len() + mask_len, 0);
             words.extend_from_slice(&table.words);
         }

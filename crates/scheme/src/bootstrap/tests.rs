@@ -183,7 +183,8 @@ fn key_switches() {
     }
 }
 
-/// The modulus switch alone: 2,000 numbers against the middles of the steps that they fall in.
+/// The modulus switch alone: 2,000 numbers against the middles of the steps that they fall in, of
+/// tables of one, two and four functions.
 #[test]
 fn modulus_switches() {
     reproducible::seeds("modulus_switches");
@@ -192,17 +193,21 @@ fn modulus_switches() {
         let bootstrap = parameters(part);
         let keys = Keys::of(&secret, part, bootstrap);
         let bits = modulus_switch::bits(bootstrap);
-        let errors: Vec<f64> = numbers(2000, 0.5)
-            .into_iter()
-            .enumerate()
-            .map(|(index, z)| {
-                let step = modulus_switch::Switched::new(&noiseless(&keys.small, index, z), bits)
+        for functions_log2 in 0..3 {
+            let error = |(index, z): (usize, f64)| {
+                let number = noiseless(&keys.small, index, z);
+                let step = modulus_switch::Switched::new(&number, bits, functions_log2)
                     .step(keys.small.coefficients());
-                let middle = word((step as f64 + 0.5) / f64::from(1u32 << bits));
+                assert_eq!(step % (1 << functions_log2), 0);
+                let middle = step as f64 + f64::from(1u32 << functions_log2) / 2.0;
+                let middle = word(middle / f64::from(1u32 << bits));
                 middle.wrapping_sub(word(z)) as i64 as f64 * 2f64.powi(-64)
-            })
-            .collect();
-        check(part.name, modulus_switch::variance(bootstrap), &errors);
+            };
+            let numbers = numbers(2000, 0.5).into_iter().enumerate();
+            let errors: Vec<f64> = numbers.map(error).collect();
+            let predicted = modulus_switch::variance_shared(bootstrap, functions_log2);
+            check(part.name, predicted, &errors);
+        }
     }
 }
 

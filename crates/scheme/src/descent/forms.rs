@@ -26,9 +26,9 @@ const fn words(shape: &BatchShape) -> usize {
 pub fn forms(batch: &Batch, weights: &Weights) -> Vec<u8> {
     let shape = &batch.shape;
     let forms = batch.times(&weights.0);
-    let words = forms.mask.iter().chain(&forms.body[..shape.samples()]);
+    let words = [forms.mask.as_slice(), &forms.body[..shape.samples()]].concat();
     let mut bytes = Vec::with_capacity(form_bytes(shape));
-    bits::pack(&mut bytes, words.copied(), BITS);
+    bits::pack(&mut bytes, words, BITS);
     bytes
 }
 

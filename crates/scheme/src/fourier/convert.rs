@@ -69,8 +69,8 @@ pub fn take_digit<S: Simd>(simd: S, digits: &mut [f64], states: &mut [f64], base
     }
 }
 
-/// `out[j] = scale * twist[j] * (input[j] + i input[j + N/2])`, words read as signed integers.
-pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &[c64]) {
+/// `out[j] = twist[j] * (part(input[j]) + i part(input[j + N/2]))`.
+pub(super) fn fold(out: &mut [c64], input: &[u64], part: impl Fn(u64) -> f64, twist: &[c64]) {
     assert!(
         input.len() == 2 * out.len() && twist.len() == out.len(),
         "polynomials of one size"
@@ -78,7 +78,7 @@ pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &
     Arch::new().dispatch(Fold {
         out,
         input,
-        scale,
+        part,
         twist,
     });
 }
@@ -94,9 +94,27 @@ pub(super) fn fold_torus(out: &mut [c64], input: &[u64]) {
     });
 }
 
-/// Inverse of [`fold_integers`] on the torus: fractions modulo 1, in units of 2^-64. `untwist` is
-/// normalised.
+/// Inverse of [`fold`] on the torus: fractions modulo 1, in units of 2^-64. `untwist` is normalised.
 pub(super) fn unfold_torus(out: &mut [u64], values: &[c64], untwist: &[c64]) {
+    assert!(
+        out.len() == 2 * values.len() && untwist.len() == values.len(),
+        "polynomials of one size"
+    );
+    Arch::new().dispatch(UnfoldTorus {
+        out,
+        values,
+        untwist,
+    });
+}
+
+/// Inverse of [`fold`]: `put` brings each coefficient into its word of `out`. `values` are used up,
+/// `untwist` is normalised.
+pub(super) fn unfold(
+    out: &mut [u64],
+    values: &mut [c64],
+    put: impl Fn(&mut u64, f64),
+    untwist: &[c64],
+) {
     assert!(
         out.len() == 2 * values.len() && untwist.len() == values.len(),
         "polynomials of one size"
@@ -104,18 +122,19 @@ pub(super) fn unfold_torus(out: &mut [u64], values: &[c64], untwist: &[c64]) {
     Arch::new().dispatch(Unfold {
         out,
         values,
+        put,
         untwist,
     });
 }
 
-struct Fold<'a> {
+struct Fold<'a, P> {
     out: &'a mut [c64],
     input: &'a [u64],
-    scale: f64,
+    part: P,
     twist: &'a [c64],
 }
 
-impl WithSimd for Fold<'_> {
+impl<P: Fn(u64) -> f64> WithSimd for Fold<'_, P> {
     type Output = ();
 
     #[inline(always)]
@@ -128,23 +147,45 @@ impl WithSimd for Fold<'_> {
             .zip(re.chunks(BLOCK).zip(im.chunks(BLOCK)));
         for ((out, twist), (re, im)) in blocks {
             for ((out, re), im) in out.iter_mut().zip(re).zip(im) {
-                *out = c64::new(
-                    signed_to_float(*re) * self.scale,
-                    signed_to_float(*im) * self.scale,
-                );
+                *out = c64::new((self.part)(*re), (self.part)(*im));
             }
             multiply_assign(simd, out, twist);
         }
     }
 }
 
-struct Unfold<'a> {
+struct Unfold<'a, P> {
+    out: &'a mut [u64],
+    values: &'a mut [c64],
+    put: P,
+    untwist: &'a [c64],
+}
+
+impl<P: Fn(&mut u64, f64)> WithSimd for Unfold<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (re, im) = self.out.split_at_mut(self.values.len());
+        let outputs = re.chunks_mut(BLOCK).zip(im.chunks_mut(BLOCK));
+        let values = self.values.chunks_mut(BLOCK);
+        for ((values, untwist), (re, im)) in values.zip(self.untwist.chunks(BLOCK)).zip(outputs) {
+            multiply_assign(simd, values, untwist);
+            for ((value, re), im) in values.iter().zip(re).zip(im) {
+                (self.put)(re, value.re);
+                (self.put)(im, value.im);
+            }
+        }
+    }
+}
+
+struct UnfoldTorus<'a> {
     out: &'a mut [u64],
     values: &'a [c64],
     untwist: &'a [c64],
 }
 
-impl WithSimd for Unfold<'_> {
+impl WithSimd for UnfoldTorus<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -172,9 +213,15 @@ impl WithSimd for Unfold<'_> {
     }
 }
 
+/// The integer nearest to `x`, modulo 2^64, ties to even, for `|x| < 2^51`.
+#[inline(always)]
+pub(crate) fn integer(x: f64) -> u64 {
+    (x + SHIFTER).to_bits().wrapping_sub(SHIFTER.to_bits())
+}
+
 /// The signed value of a word, rounded to nearest once.
 #[inline(always)]
-fn signed_to_float(word: u64) -> f64 {
+pub(super) fn signed_to_float(word: u64) -> f64 {
     // 2^52 + low half, exactly.
     let low = f64::from_bits((word & 0xffff_ffff) | 0x4330_0000_0000_0000);
     // 2^84 + 2^63 + 2^32 * signed high half, exactly.
@@ -196,7 +243,7 @@ fn fraction_to_torus(fraction: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{fraction_to_torus, signed_to_float, take_digit};
+    use super::{fraction_to_torus, integer, signed_to_float, take_digit};
     use pulp::{Arch, Simd, WithSimd};
 
     struct TakeDigit<'a>(&'a mut [f64], &'a mut [f64], f64);
@@ -260,6 +307,20 @@ mod tests {
                 (word as i64 as f64).to_bits(),
                 "{word:#x}"
             );
+        }
+    }
+
+    #[test]
+    fn floats_become_the_nearest_integer() {
+        for (float, expected) in [
+            (0.0, 0),
+            (2.4, 2),
+            (-2.4, -2),
+            (3.5, 4),
+            (2f64.powi(50) + 0.75, (1 << 50) + 1),
+            (-(2f64.powi(50)) - 0.75, -(1 << 50) - 1),
+        ] {
+            assert_eq!(integer(float) as i64, expected, "{float}");
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) use ring::RingKey;
 pub struct SecretKey {
     set: &'static ParameterSet,
     origin: Origin,
+    id: KeyId,
     ring: RingKey,
 }
 
@@ -97,6 +98,7 @@ impl SecretKey {
     fn new(set: &'static ParameterSet, origin: Origin, bits: &[u8]) -> Self {
         Self {
             set,
+            id: id(set, &origin, bits),
             origin,
             ring: RingKey::new(bits, set.ring.polynomial_size),
         }
@@ -109,25 +111,8 @@ impl SecretKey {
 
     /// Its id: a hash of the key under a context of its own. Public. One search cannot aim at many
     /// keys, as each id has a salt; those of version 1 files have none.
-    pub fn id(&self) -> KeyId {
-        let mut hasher = match &self.origin {
-            Origin::Seed { .. } => blake3::Hasher::new_derive_key(ID_CONTEXT),
-            Origin::Bits => blake3::Hasher::new(),
-        };
-        match &self.origin {
-            Origin::Seed { seed, salt } => hasher
-                .update(self.set.hash().as_bytes())
-                .update(salt)
-                .update(seed.as_ref()),
-            Origin::Bits => hasher
-                .update(b"cipherfn key id v1 ")
-                .update(self.set.name.as_bytes())
-                .update(&self.packed_bits()),
-        };
-        let mut id = [0; 16];
-        id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        hasher.zeroize();
-        KeyId::from_bytes(id)
+    pub const fn id(&self) -> KeyId {
+        self.id
     }
 
     /// A hash under a key that follows from this one; `context` names its use, and no other's.
@@ -232,6 +217,28 @@ impl SecretKey {
     pub(crate) fn multiplier(&self) -> Multiplier<'_> {
         self.ring.multiplier()
     }
+}
+
+/// [`SecretKey::id`]. `bits`: the coefficients, least significant bit of a byte first.
+fn id(set: &ParameterSet, origin: &Origin, bits: &[u8]) -> KeyId {
+    let mut hasher = match origin {
+        Origin::Seed { .. } => blake3::Hasher::new_derive_key(ID_CONTEXT),
+        Origin::Bits => blake3::Hasher::new(),
+    };
+    match origin {
+        Origin::Seed { seed, salt } => hasher
+            .update(set.hash().as_bytes())
+            .update(salt)
+            .update(seed.as_ref()),
+        Origin::Bits => hasher
+            .update(b"cipherfn key id v1 ")
+            .update(set.name.as_bytes())
+            .update(bits),
+    };
+    let mut id = [0; 16];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    hasher.zeroize();
+    KeyId::from_bytes(id)
 }
 
 impl fmt::Debug for SecretKey {

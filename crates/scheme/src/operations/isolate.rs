@@ -21,6 +21,15 @@ pub fn isolate(
     glwe: &Glwe,
     position: usize,
 ) -> Result<Glwe, SchemeError> {
+    Ok(isolated(key, glwe, position)?.into_glwe())
+}
+
+/// [`isolate`], in centred form.
+pub(crate) fn isolated(
+    key: &ExpandedEvaluationKey,
+    glwe: &Glwe,
+    position: usize,
+) -> Result<Centred, SchemeError> {
     let set = key.parameter_set();
     require_all_levels(set, key.packing())?;
     require_size(set, glwe)?;
@@ -37,18 +46,30 @@ pub fn isolate(
             key.fold(level, &mut node, &mut memory.work);
         }
     });
-    Ok(node.into_glwe())
+    Ok(node)
 }
 
 /// Variance that it adds to the coefficient: the key switch of level j is doubled by each of the
 /// m - 1 - j levels after it, so `sum 4^(m-1-j) V_ks(j)`, and the shift's rounding.
 pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
-    let switches = packing
-        .key_switch
-        .iter()
-        .rev()
+    let shift = shift_variance(set.ring.polynomial_size, packing.depth().levels());
+    switches(set, packing, 4.0) + shift
+}
+
+/// Mean of the variance that it adds over all coefficients: of a key switch's error, each later level
+/// clears half of the coefficients and doubles the others; the shift's is left at the constant one.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn mean_variance(set: &ParameterSet, packing: &Packing) -> Variance {
+    let size = set.ring.polynomial_size;
+    let shift = shift_variance(size, packing.depth().levels());
+    switches(set, packing, 2.0) + 1.0 / size as f64 * shift
+}
+
+/// Errors of the key switches, of which each later level multiplies the variance by `growth`.
+fn switches(set: &ParameterSet, packing: &Packing, growth: f64) -> Variance {
+    let gadgets = packing.key_switch.iter().rev();
+    gadgets
         .zip(0..)
-        .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
-        .sum::<Variance>();
-    switches + shift_variance(set.ring.polynomial_size, packing.depth().levels())
+        .map(|(gadget, later)| growth.powi(later) * noise::key_switch(set, *gadget))
+        .sum()
 }

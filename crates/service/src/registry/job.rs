@@ -240,7 +240,9 @@ impl Chunk {
                 let number = checkpoint.attempt;
                 let by = Attempt { number, owner };
                 let (until, before) = Self::held_by(state, &by)?;
-                if before.is_some_and(|before| before.steps >= checkpoint.steps) {
+                // Storage may have written it and lost its answer: so this attempt has it.
+                let is_written = before == Some(checkpoint);
+                if !is_written && before.is_some_and(|before| before.steps >= checkpoint.steps) {
                     return Err(ChunkRefusal::Behind);
                 }
                 Ok(Self::Held {
@@ -255,13 +257,16 @@ impl Chunk {
                 result,
                 milliseconds,
             } => {
-                Self::held_by(state, &by)?;
-                let attempt = by.number;
-                Ok(Self::Done {
-                    attempt,
+                let done = Self::Done {
+                    attempt: by.number,
                     result,
                     milliseconds,
-                })
+                };
+                // The same here: whoever took it for somebody else's would remove the result that counts.
+                if state != Some(&done) {
+                    Self::held_by(state, &by)?;
+                }
+                Ok(done)
             }
             ChunkEvent::Release { by, problem } => {
                 let (_, checkpoint) = Self::held_by(state, &by)?;

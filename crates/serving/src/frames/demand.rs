@@ -46,6 +46,14 @@ pub enum FrameQueryError {
     /// The plan, for these schemas.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The plan with hashes in place of names, for the schemas that have them.
+    #[error(
+        "with hashed names: {problem}; hash the names of all frames by one secret, and look texts up in none that have them in the clear"
+    )]
+    Hashed {
+        /// What is wrong, in names as far as they are known.
+        problem: String,
+    },
     /// A schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -29,6 +29,8 @@ pub(super) const MOST_ROWS: u32 = 1 << 11;
 pub struct PreparedQuery {
     /// The plan.
     pub plan: Plan,
+    /// The plan as whoever evaluates gets it: with hashes in place of names that are hashed.
+    pub sent: Plan,
     /// What it becomes.
     pub passes: Passes,
     /// Places of the passes' frames among those that were given: frames, then tables in the clear.
@@ -171,6 +173,7 @@ impl PreparedQuery {
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
         let schemas = schemas(heads, tables);
         let resolved = plan.resolve(&schemas)?;
+        let sent = as_sent(&plan, &schemas)?;
         let candidate = |rows_per_sum| {
             let form = circuit_form(set, first, rows_per_sum);
             Candidate::new(resolved.lower(&form)?, heads, tables)
@@ -197,10 +200,11 @@ impl PreparedQuery {
         });
         let figures = figures.collect::<Result<_, _>>()?;
         let named: Vec<&Schema> = places.iter().map(|place| &schemas[*place]).collect();
-        let hash = query_hash(&plan, &named)?;
+        let hash = query_hash(&sent, &named, rows_per_sum)?;
         Ok(Self {
             key: first.key,
             plan,
+            sent,
             figures,
             places,
             set,
@@ -337,6 +341,20 @@ impl PreparedQuery {
             spent,
         })
     }
+}
+
+/// A plan as it is sent, which the schemas as they are sent have to allow: dictionaries that are equal
+/// here differ there if one of them is hashed.
+fn as_sent(plan: &Plan, schemas: &[Schema]) -> Result<Plan, FrameQueryError> {
+    let sent = plan.sent(schemas);
+    if let Some(hasher) = schemas.iter().find_map(Schema::hasher) {
+        let schemas: Vec<Schema> = schemas.iter().map(|own| own.as_sent().clone()).collect();
+        let allowed = sent.resolve(&schemas);
+        allowed.map_err(|error| FrameQueryError::Hashed {
+            problem: hasher.shown(&error.to_string()),
+        })?;
+    }
+    Ok(sent)
 }
 
 /// The largest number of rows a sum with which a demand is met, as the answer then is the smallest, or

@@ -2,58 +2,20 @@
 //! the results of all rows are added.
 
 mod circuit;
+mod error;
 mod noise;
 
 use circuit::LeafCircuit;
+pub use error::LeafError;
 pub use noise::{LeafNoise, choose_sums, noise, require_exact};
 
-use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow};
+use cipherfn_engine::{PreparedCircuit, QueryRow};
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::reply::{RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use cipherfn_training::leaves::LeafTraining;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Why leaves cannot be counted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LeafError {
-    /// The trees' circuits.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// Ciphertexts, and keys.
-    #[error(transparent)]
-    Scheme(#[from] SchemeError),
-    /// Trees that take more than a circuit has.
-    #[error("tree {tree} has {leaves} leaves, at most {limit} fit a ciphertext; prune it")]
-    TooManyLeaves {
-        /// The tree, from 1.
-        tree: usize,
-        /// Its leaves.
-        leaves: usize,
-        /// Most.
-        limit: usize,
-    },
-    /// More noise than a count of any row bears.
-    #[error(
-        "counts of these trees are not exact: {path} choices on the way of a row leave an error of {error:.2} of a row; take fewer or flatter trees, or fewer cuts"
-    )]
-    Drowns {
-        /// CMUXes.
-        path: usize,
-        /// In counts.
-        error: f64,
-    },
-    /// A row that cannot be evaluated.
-    #[error("row {row}: {source}")]
-    Row {
-        /// The row, from 1.
-        row: usize,
-        /// Cause.
-        source: EngineError,
-    },
-}
 
 /// Parts of the evaluation key that counting needs: the expansion alone.
 ///

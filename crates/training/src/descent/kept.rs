@@ -7,6 +7,7 @@
 use super::{Algorithm, DescentStart, ENDS, RANGE, STEPS, Simulation, Training, WEIGHT};
 use crate::error::TrainingError;
 use serde::{Deserialize, Serialize};
+use std::f64::consts::SQRT_2;
 
 /// How far a form may reach on either side, with room for its error.
 const REACH: f64 = 0.49;
@@ -15,7 +16,7 @@ const BASE: i32 = 5;
 /// How much less a digit's form reaches than that of the row: the constant, 4 = 5 - 1, has digits a fourth of
 /// it, other features a sixth.
 const SHORTER: f64 = 4.0;
-/// Deviations that a simulated weight may be off by, and an encrypted one: below 2^-40 for one of a thousand.
+/// Deviations of all weights together that the sum of what they are off by may lie above its mean.
 const DEVIATIONS: f64 = 12.0;
 
 /// What is known in the clear of weights that stay encrypted.
@@ -65,7 +66,10 @@ impl KeptWeights {
         let steps = training.schedule_after(start.before, rows)?;
         let shrunk = Training::shrunk_after(&steps);
         let scale = WEIGHT / shrunk;
-        let far = DEVIATIONS * simulated.deviation * (training.features() as f64).sqrt();
+        // The sum of what all weights are off by, simulated and encrypted ones: at most a deviation each in the
+        // mean, however many there are.
+        let features = training.features() as f64;
+        let far = SQRT_2 * simulated.deviation * (features + DEVIATIONS * features.sqrt());
         let reach = simulated.sets.iter().map(|weights| {
             let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
             let others: f64 = others.iter().map(|weight| weight.abs()).sum();
@@ -87,6 +91,17 @@ impl KeptWeights {
         })
     }
 
+    /// Whether sets of weights, fractions of the torus, reach as far as is remembered and no further. What a
+    /// service gives as these weights may be anything.
+    pub fn holds(&self, sets: &[Vec<f64>]) -> bool {
+        let reach = |weights: &Vec<f64>| {
+            let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
+            let others: f64 = others.iter().map(|weight| weight.abs()).sum();
+            f64::from(STEPS) * (ENDS * others + constant.abs())
+        };
+        sets.iter().all(|weights| reach(weights) <= self.reach)
+    }
+
     /// Rows that a row is asked as.
     pub fn digits(&self) -> usize {
         if self.reach > REACH { 2 } else { 1 }
@@ -105,7 +120,8 @@ impl KeptWeights {
     }
 
     /// What the forms of a row say: for each set those of its digits, fractions of the torus, with errors of
-    /// at most `margin` each.
+    /// at most `margin` each. Scores are rounded to a step as large as what they may be off by, and all else is
+    /// made of the rounded ones.
     pub fn prediction(
         &self,
         training: &Training,
@@ -117,7 +133,16 @@ impl KeptWeights {
         let z = |digits: &Vec<f64>| digits.iter().rev().fold(0.0, |sum, own| base * sum + own);
         let z: Vec<f64> = forms.iter().map(|digits| scale * z(digits)).collect();
         // Of two digits the errors add up.
-        let margin = scale * margin * if self.digits() == 2 { base + 1.0 } else { 1.0 };
+        let error = scale * margin * if self.digits() == 2 { base + 1.0 } else { 1.0 };
+        // A service that knows a row and its z knows the error, which is nearly a function of the key; a step as
+        // large as the error's bound shows nothing of it. A power of two, as the bound itself is of the key.
+        let step = error.log2().ceil().exp2();
+        let z: Vec<f64> = if step > 0.0 {
+            z.iter().map(|z| (z / step).round() * step).collect()
+        } else {
+            z
+        };
+        let margin = error + step / 2.0;
         let class = match &z[..] {
             [only] => usize::from(*only > 0.0),
             all => {

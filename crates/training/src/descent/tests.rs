@@ -199,6 +199,49 @@ fn three_classes_have_three_sets() {
     }
 }
 
+/// A row near z = 1 is a support vector or none, as the noise of z has it: weights are off by that, which no
+/// noise of residuals and updates tells.
+#[test]
+fn weights_are_stated_to_be_off_by_what_they_are() {
+    for (algorithm, at_least) in [("logistic", 0.0), ("svm", 0.01)] {
+        let own = text("rate = 1.0").replace("logistic", algorithm);
+        let own = Training::from_toml(&own).unwrap();
+        let rows = synthetic(&own, 320);
+        let noise = StepNoise {
+            of_z: 0.15 / 64.0,
+            of_residual: 0.0,
+            of_update: 0.0,
+        };
+        let exact = simulate(&own, &rows, &QUIET).unwrap();
+        let found = simulate(&own, &rows, &noise).unwrap();
+        let off = found.sets[0].iter().zip(&exact.sets[0]);
+        let squares: f64 = off.map(|(found, exact)| (found - exact).powi(2)).sum();
+        let off = (squares / 3.0).sqrt();
+        assert!(
+            off < 4.0 * found.deviation,
+            "{algorithm}: {off}, stated {}",
+            found.deviation
+        );
+        assert!(
+            found.deviation > at_least,
+            "{algorithm}: {}",
+            found.deviation
+        );
+    }
+}
+
+/// What a service gives as kept weights is held to how far these can reach.
+#[test]
+fn weights_beyond_what_is_remembered_are_told() {
+    let own = training("rate = 1.0");
+    let near = kept(&own, vec![vec![3.0, -5.0, 7.0]]).unwrap();
+    let fractions = |weights: [f64; 3]| vec![weights.map(|own| own / 256.0).to_vec()];
+    assert!(near.holds(&fractions([3.0, -5.0, 7.0])));
+    assert!(near.holds(&fractions([5.0, 1.0, -7.0])));
+    assert!(!near.holds(&fractions([9.0, 0.0, 7.0])));
+    assert!(!near.holds(&fractions([f64::NAN, 0.0, 0.0])));
+}
+
 fn kept(training: &Training, sets: Vec<Vec<f64>>) -> Result<KeptWeights, String> {
     let simulated = Simulation {
         sets,
@@ -238,6 +281,17 @@ fn rows_are_asked_in_digits_where_forms_could_go_around() {
         let expected = f64::from(x) / 4.0 * 32.0 + 7.0;
         assert!((found.scores[0] - expected).abs() < 1e-9, "{found:?}");
         assert_eq!(found.class, usize::from(expected > 0.0));
+        // Errors of up to 0.003 in each digit's form are no more than their bound, and cannot be seen.
+        let off: Vec<f64> = far
+            .asked(&[x, -x, 4])
+            .iter()
+            .map(form)
+            .map(|own| own + 1e-5)
+            .collect();
+        let found = far.prediction(&own, &[off], 2e-5);
+        let step = 2f64.powi(-7);
+        assert!((found.scores[0] - expected).abs() <= 6.0 * 64.0 * 2e-5 + step / 2.0);
+        assert!((found.scores[0] / step).fract().abs() < 1e-9, "{found:?}");
         let chance = 1.0 / (1.0 + (-expected).exp());
         assert!((found.numbers[1].value - chance).abs() < 1e-12);
     }

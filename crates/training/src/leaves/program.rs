@@ -1,7 +1,9 @@
 //! Programs: a spec with trees and the form of their sums.
 
 use super::spec::{LeafSpec, LeafSpecV1};
-use super::{LeafNode, LeafTarget, LeafTree, Structure, StructureNode};
+use super::{
+    BoostedStep, Growth, LeafNode, LeafTarget, LeafTree, Structure, StructureNode, TreeSum,
+};
 use crate::error::TrainingError;
 use crate::spec::Version;
 use cipherfn_protocol::hash::Hash;
@@ -19,6 +21,8 @@ struct ProgramV1 {
     spec: LeafSpecV1,
     sums: SumForm,
     tree: Vec<LeafTree>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<TreeSum>,
 }
 
 /// The field that programs of leaves have, and no others.
@@ -73,8 +77,15 @@ impl LeafSpec {
     /// [`LeafTraining::with_sums`].
     ///
     /// # Errors
-    /// A structure of other features, or whose thresholds are no cuts of the spec.
+    /// A structure of other features, or whose thresholds are no cuts of the spec; of boosted leaves one
+    /// that does not say what they say.
     pub fn with(&self, structure: &Structure) -> Result<LeafTraining, TrainingError> {
+        if self.is_grown() {
+            return Err(TrainingError::field(
+                "document",
+                "its tree is grown, and has no structure before; leave it out",
+            ));
+        }
         let cuts = self.cuts(structure)?;
         let mut spec = self.0.clone();
         for (column, cuts) in spec.column.iter_mut().zip(&cuts) {
@@ -105,11 +116,39 @@ impl LeafSpec {
             })
         });
         let tree = trees.collect::<Result<_, TrainingError>>()?;
+        let start = if self.is_boosted() {
+            structure.sum.clone()
+        } else {
+            None
+        };
         LeafTraining::check(ProgramV1 {
             format: spec.format,
             spec,
             sums: SumForm::LEAST,
             tree,
+            start,
+        })
+    }
+}
+
+impl LeafSpec {
+    /// The program of a tree that is grown, before its first level.
+    ///
+    /// # Errors
+    /// A spec of another algorithm.
+    pub fn seed(&self) -> Result<LeafTraining, TrainingError> {
+        if !self.is_grown() {
+            return Err(TrainingError::field(
+                "document",
+                "its leaves are those of a structure; give one",
+            ));
+        }
+        LeafTraining::check(ProgramV1 {
+            format: self.0.format,
+            spec: self.0.clone(),
+            sums: SumForm::LEAST,
+            tree: vec![LeafTree::seed()],
+            start: None,
         })
     }
 }
@@ -158,6 +197,17 @@ impl LeafTraining {
         for (index, tree) in trees.iter().enumerate() {
             tree.check(&format!("tree {}", index + 1), &counts)?;
         }
+        if spec.is_grown() && trees.len() > 1 {
+            return field("there are several trees, and one is grown at a time".into());
+        }
+        match (&document.start, spec.is_boosted()) {
+            (Some(start), true) => start.check(trees)?,
+            (None, false) => {}
+            (None, true) => {
+                return field("boosted leaves have no \"start\": what the model says".into());
+            }
+            (Some(_), false) => return field("a \"start\" is of boosted leaves alone".into()),
+        }
         let SumForm {
             base_log,
             levels,
@@ -202,6 +252,14 @@ impl LeafTraining {
         })
     }
 
+    /// The same with another tree.
+    pub(super) fn with_tree(&self, tree: LeafTree) -> Result<Self, TrainingError> {
+        Self::check(ProgramV1 {
+            tree: vec![tree],
+            ..self.document.clone()
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.document.spec.name
@@ -236,6 +294,26 @@ impl LeafTraining {
     /// The trees.
     pub fn trees(&self) -> &[LeafTree] {
         &self.document.tree
+    }
+
+    /// The step that is taken, of boosted leaves.
+    pub fn boosted(&self) -> Option<BoostedStep<'_>> {
+        let spec = &self.document.spec;
+        let start = self.document.start.as_ref()?;
+        Some(BoostedStep {
+            start,
+            rate: spec.rate.unwrap_or(1.0),
+            penalty: spec.penalty.unwrap_or(0.0),
+        })
+    }
+
+    /// How the tree is grown, where it is.
+    pub fn growth(&self) -> Option<Growth> {
+        let spec = &self.document.spec;
+        spec.is_grown().then(|| Growth {
+            depth: spec.depth.unwrap_or(1),
+            rows_a_leaf: spec.rows_a_leaf.unwrap_or(1),
+        })
     }
 
     /// Form of the sums.

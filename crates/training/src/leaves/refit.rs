@@ -1,59 +1,22 @@
 //! From counts to leaves.
 
-use super::{LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
+use super::{BoostedStep, LeafCounts, LeafNode, LeafTarget, LeafTraining, LeafTree};
 use crate::error::TrainingError;
 use crate::model::{FittedFunction, FittedModel, FittedNode, ScaledColumn};
-
-/// What all rows left in the leaves of a tree, by the number of the leaf.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeafCounts {
-    /// Rows.
-    pub rows: Vec<u64>,
-    /// For each bit of a label the rows that have it.
-    pub labels: Vec<Vec<u64>>,
-}
 
 /// Trees with refitted leaves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refitted {
     /// The model.
     pub model: FittedModel,
-    /// Leaves that no row reached: they have what the nearest node above them with rows has.
+    /// Leaves that no row reached: they have what the nearest node above them with rows has; of boosted
+    /// leaves what they had.
     pub empty: usize,
-}
-
-impl LeafCounts {
-    /// Of no rows, for a tree and labels of so many bits.
-    pub fn new(tree: &LeafTree, bits: usize) -> Self {
-        let leaves = tree.leaves();
-        Self {
-            rows: vec![0; leaves],
-            labels: vec![vec![0; leaves]; bits],
-        }
-    }
-
-    /// Those of rows in the clear.
-    pub fn of(training: &LeafTraining, rows: &[LeafRow]) -> Vec<Self> {
-        let bits = training.target().bits();
-        let count = |tree: &LeafTree| {
-            let mut counts = Self::new(tree, bits);
-            let numbers = tree.numbers();
-            for row in rows {
-                let leaf = numbers[tree.reach(&row.bins)];
-                counts.rows[leaf] += 1;
-                for (own, bit) in counts.labels.iter_mut().zip(training.label_bits(row.label)) {
-                    own[leaf] += u64::from(bit);
-                }
-            }
-            counts
-        };
-        training.trees().iter().map(count).collect()
-    }
 }
 
 impl LeafTraining {
     /// The model of counts: what trees say is the mean over the rows of a leaf, what all say together the
-    /// mean over the trees.
+    /// mean over the trees. Boosted leaves take their step ([`super::boosted`]).
     ///
     /// # Errors
     /// Counts that no `rows` rows leave.
@@ -62,22 +25,25 @@ impl LeafTraining {
         let mut empty = 0;
         let mut fitted = Vec::with_capacity(trees.len());
         if counts.len() != trees.len() {
-            return Err(impossible(
-                "there are counts of another number of trees".into(),
+            return Err(TrainingError::impossible(
+                "there are counts of another number of trees",
             ));
         }
         for (number, (tree, counts)) in trees.iter().zip(counts).enumerate() {
-            let totals = Totals::of(tree, counts);
+            let totals = of_nodes(tree, counts);
             let is_possible = totals.rows[0] == rows as u64
                 && (0..tree.nodes.len()).all(|node| self.is_possible(&totals, node));
             if !is_possible {
-                return Err(impossible(format!(
+                return Err(TrainingError::impossible(format!(
                     "tree {} has counts that {rows} rows do not leave",
                     number + 1
                 )));
             }
             empty += counts.rows.iter().filter(|rows| **rows == 0).count();
-            fitted.push(self.nodes(tree, &totals));
+            fitted.push(match self.boosted() {
+                Some(step) => self.stepped(tree, &totals, (&step, &step.start.leaves[number])),
+                None => self.means(tree, &totals),
+            });
         }
         let labels = match self.target() {
             LeafTarget::Classes { classes, .. } => Some(classes.clone()),
@@ -94,9 +60,15 @@ impl LeafTraining {
                 numbers: numbers.collect(),
                 squares: false,
                 categories: Vec::new(),
-                function: FittedFunction::Trees {
-                    trees: fitted,
-                    labels,
+                function: match self.boosted() {
+                    Some(step) => FittedFunction::Boosted {
+                        base: step.start.base,
+                        trees: fitted,
+                    },
+                    None => FittedFunction::Trees {
+                        trees: fitted,
+                        labels,
+                    },
                 },
             },
             empty,
@@ -104,7 +76,7 @@ impl LeafTraining {
     }
 
     /// Whether some rows have these labels.
-    fn is_possible(&self, totals: &Totals, node: usize) -> bool {
+    pub(super) fn is_possible(&self, totals: &LeafCounts, node: usize) -> bool {
         let rows = totals.rows[node];
         let labels = totals.labels.iter().map(|bit| bit[node]);
         match self.target() {
@@ -113,8 +85,7 @@ impl LeafTraining {
         }
     }
 
-    fn nodes(&self, tree: &LeafTree, totals: &Totals) -> Vec<FittedNode> {
-        let cuts = self.cuts();
+    fn means(&self, tree: &LeafTree, totals: &LeafCounts) -> Vec<FittedNode> {
         // The nearest node with rows, which is known of parents first.
         let mut counted = vec![0; tree.nodes.len()];
         for (index, node) in tree.nodes.iter().enumerate() {
@@ -126,9 +97,15 @@ impl LeafTraining {
                 counted[below as usize] = counted[index];
             }
         }
-        let nodes = tree.nodes.iter().zip(counted);
-        let fitted = nodes.map(|(node, counted)| match *node {
-            LeafNode::Leaf => FittedNode::Leaf(self.values(totals, counted)),
+        self.with_leaves(tree, |node| self.values(totals, counted[node]))
+    }
+
+    /// The tree with what `says` gives for its leaves, by their nodes.
+    fn with_leaves(&self, tree: &LeafTree, says: impl Fn(usize) -> Vec<f64>) -> Vec<FittedNode> {
+        let cuts = self.cuts();
+        let nodes = tree.nodes.iter().enumerate();
+        let fitted = nodes.map(|(index, node)| match *node {
+            LeafNode::Leaf => FittedNode::Leaf(says(index)),
             LeafNode::Split {
                 column,
                 cut,
@@ -146,8 +123,29 @@ impl LeafTraining {
         fitted.collect()
     }
 
+    /// The tree after the step: of its leaves' values, `before`, and of what their rows have left.
+    fn stepped(
+        &self,
+        tree: &LeafTree,
+        totals: &LeafCounts,
+        (step, before): (&BoostedStep<'_>, &[f64]),
+    ) -> Vec<FittedNode> {
+        let numbers = tree.numbers();
+        let part = step.rate / self.trees().len() as f64;
+        self.with_leaves(tree, |node| {
+            let rows = totals.rows[node] as f64;
+            let added = if rows > 0.0 {
+                let residuals: f64 = self.values(totals, node).iter().sum();
+                part * residuals * (rows / (rows + step.penalty))
+            } else {
+                0.0
+            };
+            vec![before[numbers[node]] + added]
+        })
+    }
+
     /// A mean a class, or of the number.
-    fn values(&self, totals: &Totals, node: usize) -> Vec<f64> {
+    fn values(&self, totals: &LeafCounts, node: usize) -> Vec<f64> {
         let rows = totals.rows[node] as f64;
         let labels = totals.labels.iter().map(|bit| bit[node]);
         match self.target() {
@@ -166,17 +164,10 @@ impl LeafTraining {
 }
 
 /// Counts of all nodes: those of the leaves below.
-struct Totals {
-    rows: Vec<u64>,
-    labels: Vec<Vec<u64>>,
-}
-
-impl Totals {
-    fn of(tree: &LeafTree, counts: &LeafCounts) -> Self {
-        Self {
-            rows: totals(tree, &counts.rows),
-            labels: counts.labels.iter().map(|bit| totals(tree, bit)).collect(),
-        }
+fn of_nodes(tree: &LeafTree, counts: &LeafCounts) -> LeafCounts {
+    LeafCounts {
+        rows: totals(tree, &counts.rows),
+        labels: counts.labels.iter().map(|bit| totals(tree, bit)).collect(),
     }
 }
 
@@ -190,8 +181,4 @@ fn totals(tree: &LeafTree, leaves: &[u64]) -> Vec<u64> {
         };
     }
     totals
-}
-
-fn impossible(problem: String) -> TrainingError {
-    TrainingError::Impossible { problem }
 }

@@ -1,5 +1,6 @@
 //! Rows on their way to the leaves.
 
+use super::boosted::Said;
 use super::{LeafTarget, LeafTraining};
 use crate::error::TrainingError;
 
@@ -16,6 +17,8 @@ pub struct LeafRow {
 #[derive(Clone, Debug)]
 pub struct LeafRowEncoder<'a> {
     training: &'a LeafTraining,
+    /// Of boosted leaves.
+    said: Option<Said<'a>>,
     rows: Vec<LeafRow>,
     clipped: u64,
 }
@@ -46,9 +49,10 @@ impl LeafTraining {
 
 impl<'a> LeafRowEncoder<'a> {
     /// No rows.
-    pub const fn new(training: &'a LeafTraining) -> Self {
+    pub fn new(training: &'a LeafTraining) -> Self {
         Self {
             training,
+            said: training.said(),
             rows: Vec::new(),
             clipped: 0,
         }
@@ -85,12 +89,13 @@ impl<'a> LeafRowEncoder<'a> {
             let value = *value as f32;
             cuts.partition_point(|cut| value > *cut) as u32
         });
-        let bins = bins.collect();
+        let bins: Vec<u32> = bins.collect();
         let label = match target {
             LeafTarget::Number {
                 low, step, steps, ..
             } => {
-                let found = ((numbers[cuts.len()] - low) / step).round();
+                let said = self.said.as_ref().map_or(0.0, |said| said.of(&bins));
+                let found = ((numbers[cuts.len()] - said - low) / step).round();
                 self.clipped += u64::from(!(0.0..=*steps as f64).contains(&found));
                 found.clamp(0.0, *steps as f64) as u64
             }
@@ -109,7 +114,8 @@ impl<'a> LeafRowEncoder<'a> {
         Ok(())
     }
 
-    /// All rows, and how many labels lie outside of their range: these count as its ends.
+    /// All rows, and how many labels, or residuals of boosted leaves, lie outside of their range: these
+    /// count as its ends.
     ///
     /// # Errors
     /// There are none.

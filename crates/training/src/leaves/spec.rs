@@ -1,12 +1,15 @@
 //! Specs of refitted leaves, without trees.
 
-use super::{LeafTarget, Structure, StructureNode};
+use super::{LeafTarget, Structure, StructureNode, boosted, growth};
 use crate::error::TrainingError;
 use crate::spec::{ColumnV1, Version, list, range, unique};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-const ALGORITHM: &str = "leaves";
+const LEAVES: &str = "leaves";
+const BOOSTED: &str = "boosted-leaves";
+const GROWN: &str = "tree";
+const ALGORITHMS: [&str; 3] = [LEAVES, BOOSTED, GROWN];
 /// Most columns, each of which takes some selectors.
 const MAX_COLUMNS: usize = 1000;
 /// Most cuts of a column: 12 bits.
@@ -20,6 +23,14 @@ pub(super) struct LeafSpecV1 {
     pub(super) format: u16,
     pub(super) name: String,
     algorithm: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) penalty: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) depth: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rows_a_leaf: Option<u64>,
     pub(super) column: Vec<CutsV1>,
     target: TargetV1,
 }
@@ -59,7 +70,8 @@ pub struct LeafSpec(pub(super) LeafSpecV1);
 impl LeafSpec {
     /// Whether a text is a spec of leaves, as far as its algorithm tells: other trainings have other ones.
     pub fn is_spec(text: &str) -> bool {
-        toml::from_str(text).is_ok_and(|named: AlgorithmName| named.algorithm == ALGORITHM)
+        toml::from_str(text)
+            .is_ok_and(|named: AlgorithmName| ALGORITHMS.contains(&named.algorithm.as_str()))
     }
 
     /// Reads a spec, TOML.
@@ -72,6 +84,16 @@ impl LeafSpec {
         let spec: LeafSpecV1 = toml::from_str(text).map_err(TrainingError::Document)?;
         spec.check()?;
         Ok(Self(spec))
+    }
+
+    /// Whether leaves are those of a model whose trees add up: its structure must say what they say.
+    pub fn is_boosted(&self) -> bool {
+        self.0.is_boosted()
+    }
+
+    /// Whether the tree is grown, so that there is no structure.
+    pub fn is_grown(&self) -> bool {
+        self.0.is_grown()
     }
 
     /// Cuts of each column with a structure: its thresholds where the spec has no cuts.
@@ -119,12 +141,34 @@ impl LeafSpec {
 }
 
 impl LeafSpecV1 {
+    pub(super) fn is_boosted(&self) -> bool {
+        self.algorithm == BOOSTED
+    }
+
+    pub(super) fn is_grown(&self) -> bool {
+        self.algorithm == GROWN
+    }
+
     pub(super) fn check(&self) -> Result<LeafTarget, TrainingError> {
         let field = |problem: String| TrainingError::field("document", problem);
-        if self.algorithm != ALGORITHM {
+        if !ALGORITHMS.contains(&self.algorithm.as_str()) {
             return Err(field(format!(
-                "\"algorithm\" is {:?}, not {ALGORITHM:?}",
+                "\"algorithm\" is {:?}, not {LEAVES:?}, {BOOSTED:?} or {GROWN:?}",
                 self.algorithm
+            )));
+        }
+        if self.is_boosted() {
+            boosted::check_step(self.rate, self.penalty)?;
+        } else if self.rate.is_some() || self.penalty.is_some() {
+            return Err(field(format!(
+                "\"rate\" and \"penalty\" are of \"algorithm\" {BOOSTED:?}; leave them out"
+            )));
+        }
+        if self.is_grown() {
+            growth::check_depth(self.depth, self.rows_a_leaf)?;
+        } else if self.depth.is_some() || self.rows_a_leaf.is_some() {
+            return Err(field(format!(
+                "\"depth\" and \"rows_a_leaf\" are of \"algorithm\" {GROWN:?}; leave them out"
             )));
         }
         if !(1..=MAX_COLUMNS).contains(&self.column.len()) {
@@ -146,6 +190,10 @@ impl LeafSpecV1 {
             let place = format!("column {:?}", column.name);
             unique(&mut names, own, &place)?;
             let cuts = column.cuts.as_deref().unwrap_or_default();
+            if self.is_grown() && cuts.is_empty() {
+                let problem = "it has no \"cuts\", between which a tree could be split; give some, or leave the column out";
+                return Err(TrainingError::field(place, problem));
+            }
             if cuts.len() > MAX_CUTS {
                 let problem = format!("it has {} cuts, at most {MAX_CUTS}", cuts.len());
                 return Err(TrainingError::field(place, problem));
@@ -159,6 +207,10 @@ impl LeafSpecV1 {
         let place = format!("target {:?}", target.name);
         unique(&mut names, &target, &place)?;
         if let Some(classes) = &target.classes {
+            if self.is_boosted() {
+                let problem = "boosted leaves take a step of squared error, which is one of numbers; give \"low\" and \"high\" instead of \"classes\"";
+                return Err(TrainingError::field(place, problem));
+            }
             if self.target.step.is_some() {
                 let problem = "it has \"classes\" and a \"step\"; give one of them";
                 return Err(TrainingError::field(place, problem));
@@ -169,7 +221,13 @@ impl LeafSpecV1 {
                 classes: listed.categories,
             });
         }
-        let own = range(&target, &place, Some("classes"))?;
+        let classes = (!self.is_boosted()).then_some("classes");
+        let mut own = range(&target, &place, classes)?;
+        if self.is_boosted() {
+            // What is left of a number in the range by one in the range.
+            let length = own.high - own.low;
+            (own.low, own.high) = (-length, length);
+        }
         let step = self.target.step.unwrap_or(1.0);
         let steps = ((own.high - own.low) / step).round();
         if !(step > 0.0 && (1.0..=MAX_STEPS).contains(&steps)) {

@@ -1,6 +1,8 @@
 //! Structures as they come from model files: trees over the features' own numbers.
 
-/// Trees whose leaves are to be refitted. Their values are left out.
+use serde::{Deserialize, Serialize};
+
+/// Trees whose leaves are to be refitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Structure {
     /// Number of features.
@@ -9,6 +11,18 @@ pub struct Structure {
     pub names: Option<Vec<String>>,
     /// The trees, arenas as those of [`super::LeafTree`].
     pub trees: Vec<Vec<StructureNode>>,
+    /// What their leaves say, where that is not left out.
+    pub sum: Option<TreeSum>,
+}
+
+/// A number that trees add up to, as those of boosting do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeSum {
+    /// What it is without trees.
+    pub base: f64,
+    /// For each tree what its leaves add, in the order of nodes.
+    pub leaves: Vec<Vec<f64>>,
 }
 
 /// A node of a tree.

@@ -34,6 +34,13 @@ pub enum LeafNode {
 }
 
 impl LeafTree {
+    /// One leaf.
+    pub(super) fn seed() -> Self {
+        Self {
+            nodes: vec![LeafNode::Leaf],
+        }
+    }
+
     /// That it is one, over columns of so many cuts. `place` names it.
     pub(super) fn check(&self, place: &str, cuts: &[usize]) -> Result<(), TrainingError> {
         let problem = |problem: String| Err(TrainingError::field(place, problem));

@@ -2,10 +2,11 @@
 //! from it.
 
 use super::refusals::{problem, record_only};
-use super::{Owner, kill_in_turn, send, stack, stack_with};
+use super::{Owner, kill_in_turn, now, send, stack, stack_with};
 use crate::live::keys::expire_at;
 use crate::models::{FOREST, WIDE_TREE};
-use crate::stack::{Setup, Stack, tenants};
+use crate::stack::{Setup, Stack, name, tenants, wait_until};
+use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{ChunkState, JobId};
 use cipherfn_protocol::hash::Sha256;
@@ -178,8 +179,7 @@ async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
     let alice = Owner::new(&stack, "alice-token").await;
     let registry = stack.registry();
     let bucket = registry.bucket();
-    let now = OffsetDateTime::now_utc().replace_nanosecond(0);
-    let now = now.expect("0 is a number of them");
+    let now = now();
     for (what, expected) in [
         ("foreign", "made from another query"),
         ("altered", "its SHA-256"),
@@ -257,6 +257,74 @@ async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
     deleted.expect("deleted");
     let status = alice.settled(job).await;
     assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
+}
+
+/// Storage writes a chunk's document and loses its answer, so that it is asked again and refuses: the
+/// attempt goes on with what it has kept, and keeps its result.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_the_store_that_is_lost_loses_no_work() {
+    const WRITES: &str = "/chunks/0.json?x-id=PutObject";
+    for (rows, interval) in [(2, "120"), (400, "0")] {
+        let stack = stack_with(|setup| {
+            setup.faulty = true;
+            let interval = (config::CHECKPOINT_SECONDS, interval.to_owned());
+            setup.environment.push(interval);
+        })
+        .await;
+        let alice = Owner::new(&stack, "alice-token").await;
+        let uploaded = alice.upload(&alice.queries(&[rows])).await;
+        let job = record_only(&stack, &alice, &alice.declaration(uploaded)).await;
+        // The claim is answered; the result, or the first checkpoint, is written without an answer.
+        stack.faults().next(1, WRITES, Fault::Delay(Duration::ZERO));
+        stack.faults().next(1, WRITES, Fault::LostAnswer);
+        alice.work(job, 0).await;
+        let status = alice.status(job).await;
+        let done = matches!(status.states[0], ChunkState::Done { attempts: 1, .. });
+        assert!(done, "{status:?}");
+        alice.check(&status, &[rows]).await;
+        assert_eq!(checkpoints(&stack).await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_goes_while_a_chunk_is_worked_on_ends_it() {
+    let stack = stack_with(often).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let uploaded = alice.upload(&alice.queries(&[4_000])).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    steps_beyond(&alice, job, 0).await;
+    let (registry, name) = (stack.registry(), name("tree"));
+    let removed = registry.remove(&name, None, &|_, _| None);
+    removed.await.expect("removed");
+    let status = alice.settled(job).await;
+    let (kind, detail) = problem(&status.states[0]);
+    assert_eq!(kind, ProblemType::UnknownModel, "{detail}");
+}
+
+/// Its owner ends a job while a worker is at it, which learns of it when it keeps what it has: nothing
+/// of the job is left, then and after the worker's end, and that is no failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_ended_while_it_is_worked_on_leaves_nothing() {
+    let stack = stack_with(often).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let uploaded = alice.upload(&alice.queries(&[4_000])).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    steps_beyond(&alice, job, 0).await;
+    let request = stack.logs().iter().find_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let fields = line.get("fields").unwrap_or(&line);
+        let begins = fields["message"] == "begins";
+        begins.then(|| fields["request_id"].as_str().map(str::to_owned))?
+    });
+    let request = request.expect("the worker says that it begins");
+    assert!(!stack.has_ended(&request));
+    let target = format!("/v2/jobs/{job}");
+    assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+    wait_until("the worker's end", || stack.has_ended(&request)).await;
+    assert_eq!(alice.objects_of_jobs().await, Vec::<String>::new());
+    assert!(stack.emulator.dead_letters().is_empty());
+    let gone = alice.send("GET", &target, vec![]).await;
+    assert_eq!(gone.status, 404);
 }
 
 /// A key may run out while a worker lives, which is up to a quarter of an hour: at the next checkpoint

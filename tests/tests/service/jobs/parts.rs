@@ -2,17 +2,16 @@
 //! the way is nobody's to see.
 
 use super::refusals::{problem, record_only};
-use super::{Owner, kill_in_turn};
+use super::{Owner, kill_in_turn, now};
 use crate::models::FOREST;
 use crate::stack::{BUCKET, Stack, tenants};
 use crate::wire;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{ChunkState, JobDeclaration, JobId};
 use cipherfn_service::bucket::{Bucket, Condition};
-use cipherfn_service::registry::{Chunk, ChunkEvent};
+use cipherfn_service::registry::{Chunk, ChunkEvent, Share};
 use serde_json::{Value, json};
 use std::time::Duration;
-use time::OffsetDateTime;
 
 const PARTS: u32 = 3;
 
@@ -41,7 +40,7 @@ impl<'a> Owner<'a> {
     }
 
     /// Has a worker do a part of the first chunk.
-    async fn work(&self, job: JobId, part: u32) {
+    async fn work_on_part(&self, job: JobId, part: u32) {
         let event = json!({ "job": job, "chunk": 0, "part": part }).to_string();
         let answer = self.stack.emulator.invoke("worker", event).await;
         assert_eq!(answer.expect("done").as_ref(), b"null");
@@ -88,7 +87,7 @@ async fn what_parts_made_is_served_by_nobody() {
     let declaration = alice.in_parts(&[1]).await;
     let job = record_only(&stack, &alice, &declaration).await;
     for part in [0, 2] {
-        alice.work(job, part).await;
+        alice.work_on_part(job, part).await;
     }
     let sums = alice.objects("sums/").await;
     assert_eq!(sums.len(), 2, "{sums:?}");
@@ -109,7 +108,7 @@ async fn what_parts_made_is_served_by_nobody() {
         }
     }
     // The last one adds them.
-    alice.work(job, 1).await;
+    alice.work_on_part(job, 1).await;
     alice.check(&alice.status(job).await, &[1]).await;
     assert_eq!(alice.objects("sums/").await, Vec::<String>::new());
 }
@@ -124,7 +123,7 @@ async fn altered_and_missing_parts_are_no_reply() {
         let declaration = alice.in_parts(&[1]).await;
         let job = record_only(&stack, &alice, &declaration).await;
         for part in [0, 1] {
-            alice.work(job, part).await;
+            alice.work_on_part(job, part).await;
         }
         let sums = alice.objects("sums/").await;
         let sums = sums.iter().find(|key| key.ends_with("/0-1-1.cfs"));
@@ -140,7 +139,7 @@ async fn altered_and_missing_parts_are_no_reply() {
         } else {
             bucket.delete(sums, None).await.expect("deleted");
         }
-        alice.work(job, 2).await;
+        alice.work_on_part(job, 2).await;
         let status = alice.status(job).await;
         let (kind, detail) = problem(&status.states[0]);
         let expected = if is_there {
@@ -169,10 +168,9 @@ async fn parts_that_nobody_added_are_added_when_asked_for() {
     let declaration = alice.in_parts(&[1]).await;
     let job = record_only(&stack, &alice, &declaration).await;
     for part in [0, 1] {
-        alice.work(job, part).await;
+        alice.work_on_part(job, part).await;
     }
-    let now = OffsetDateTime::now_utc();
-    let now = now.replace_nanosecond(0).expect("0 is a number of them");
+    let now = now();
     let claim = ChunkEvent::Claim {
         owner: "somebody who dies".to_owned(),
         until: now + LEASE,
@@ -180,7 +178,7 @@ async fn parts_that_nobody_added_are_added_when_asked_for() {
     let registry = stack.registry();
     let claimed = registry.change_chunk(job, 0, &claim, now).await;
     assert!(matches!(claimed.expect("written"), Ok(Chunk::Held { .. })));
-    alice.work(job, 2).await;
+    alice.work_on_part(job, 2).await;
     let running = alice.status(job).await;
     let held = matches!(running.states[0], ChunkState::Running { .. });
     let waits = matches!(running.states[0], ChunkState::Waiting { .. });
@@ -189,6 +187,37 @@ async fn parts_that_nobody_added_are_added_when_asked_for() {
     assert_eq!(alice.post("/v2/jobs", &declaration).await.status, 200);
     let status = alice.settled(job).await;
     alice.check(&status, &[1]).await;
+}
+
+/// Three workers on a part have died without a word: the chunk has failed, by the part's number, and
+/// nobody begins any of it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_nobody_ends_fails_its_chunk_by_number() {
+    let stack = stack().await;
+    let alice = Owner::of_forest(&stack).await;
+    let declaration = alice.in_parts(&[1]).await;
+    let job = record_only(&stack, &alice, &declaration).await;
+    alice.work_on_part(job, 0).await;
+    let (registry, now) = (stack.registry(), now());
+    for attempt in 1..=3 {
+        let share = Share {
+            chunk: 0,
+            part: Some(1),
+        };
+        let owner = format!("somebody who dies {attempt}");
+        let claim = ChunkEvent::Claim { owner, until: now };
+        let claimed = registry.change_chunk(job, share, &claim, now).await;
+        assert!(matches!(claimed.expect("written"), Ok(Chunk::Held { .. })));
+    }
+    let status = alice.status(job).await;
+    let (kind, detail) = problem(&status.states[0]);
+    assert_eq!(kind, ProblemType::WorkerLost);
+    assert!(detail.starts_with("part 1 of 3: "), "{detail}");
+    let before = stack.objects().await;
+    assert_eq!(alice.post("/v2/jobs", &declaration).await.status, 200);
+    alice.work_on_part(job, 1).await;
+    assert_eq!(stack.objects().await, before);
+    assert_eq!(alice.status(job).await, status);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! What is wrong with a job is said, by chunk, and harms no other chunk.
 
-use super::{Owner, file, send, stack, stack_with_quota};
+use super::{Owner, file, now, send, stack, stack_with, stack_with_quota};
+use crate::live::change;
+use crate::live::keys::expire_at;
 use crate::models::{TREE, TREE_2};
-use crate::stack::Stack;
+use crate::stack::{Stack, wait_until};
+use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, UploadDeclaration, UploadPurpose, Uploads,
@@ -10,7 +13,7 @@ use cipherfn_protocol::api::job::{
 use cipherfn_service::bucket::{Bucket, Condition};
 use cipherfn_service::config;
 use cipherfn_service::registry::JobDeclared;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 /// Why a chunk failed.
@@ -57,11 +60,7 @@ async fn chunks_that_are_not_what_they_should_be_fail_by_number() {
     let job = alice.begin(&alice.declaration((upload, files))).await;
     let status = alice.settled(job).await;
     assert_eq!((status.chunks, status.done), (5, 1));
-    let ChunkState::Done { result, .. } = &status.states[0] else {
-        panic!("{status:?}");
-    };
-    let reply = send(result, &[]).await;
-    TREE.check(0, 2, &alice.caller.open(&reply.body));
+    alice.check_chunk(&status.states[0], (0, 2)).await;
     let (kind, detail) = problem(&status.states[1]);
     assert_eq!(kind, ProblemType::ChunkAltered);
     assert!(detail.starts_with("chunk 1 was altered"), "{detail}");
@@ -75,42 +74,144 @@ async fn chunks_that_are_not_what_they_should_be_fail_by_number() {
     }
     let (_, detail) = problem(&status.states[2]);
     assert!(detail.contains(&bob.caller.key().to_string()), "{detail}");
+    let (_, detail) = problem(&status.states[3]);
+    let version = TREE_2.bundle.specs_hash().to_string();
+    let version = format!("is for specs {}", &version[..8]);
+    assert!(detail.contains(&version), "{detail}");
     assert!(stack.emulator.dead_letters().is_empty());
 }
 
-/// What was done stays readable; what was not fails with the reason.
+/// What goes between two chunks of a job, and what is said of the second one.
+#[derive(Clone, Copy, Debug)]
+enum Gone {
+    Key,
+    KeyInTime,
+    Model,
+}
+
+/// Of one job, what was done stays readable; what was not fails with the reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_key_or_its_model_a_job_ends_and_keeps_its_results() {
     let stack = stack().await;
     let alice = Owner::new(&stack, "alice-token").await;
-    let done = alice.upload(&alice.queries(&[2])).await;
-    let done = alice.begin(&alice.declaration(done)).await;
-    alice.settled(done).await;
-    let second = alice.upload(&alice.queries(&[3])).await;
-    let second = alice.declaration(second);
-    let deleted = alice.caller.service.delete_key(alice.caller.key()).await;
-    deleted.expect("deleted");
-    let keyless = alice.begin(&second).await;
-    let status = alice.settled(keyless).await;
-    assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
-    alice.check(&alice.status(done).await, &[2]).await;
-
-    // Removed before anybody has begun: the record is there, the event comes later.
-    alice.caller.register().await.expect("registered again");
-    let third = alice.upload(&alice.queries(&[1])).await;
-    let third = alice.declaration(third);
-    let job = record_only(&stack, &alice, &third).await;
-    let registry = stack.registry();
-    let removed = registry.remove(&third.model, None, &|_, _| None);
-    removed.await.expect("removed");
-    let event = json!({ "job": job, "chunk": 0 }).to_string();
-    let worked = stack.emulator.invoke("worker", event).await;
-    worked.expect("told to the owner");
-    let status = alice.status(job).await;
-    assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownModel);
-    alice.check(&alice.status(done).await, &[2]).await;
-    let refused = alice.post("/v2/jobs", &second).await;
+    let mut last = None;
+    for (gone, expected) in [
+        (Gone::Key, ProblemType::UnknownKey),
+        (Gone::KeyInTime, ProblemType::KeyExpired),
+        (Gone::Model, ProblemType::UnknownModel),
+    ] {
+        alice.caller.register().await.expect("registered again");
+        let uploaded = alice.upload(&alice.queries(&[2, 3])).await;
+        let declaration = alice.declaration(uploaded);
+        let job = record_only(&stack, &alice, &declaration).await;
+        alice.work(job, 0).await;
+        match gone {
+            Gone::Key => {
+                let deleted = alice.caller.service.delete_key(alice.caller.key()).await;
+                deleted.expect("deleted");
+            }
+            Gone::KeyInTime => {
+                expire_at(&stack, &alice.caller, OffsetDateTime::UNIX_EPOCH).await;
+            }
+            Gone::Model => {
+                let registry = stack.registry();
+                let removed = registry.remove(&declaration.model, None, &|_, _| None);
+                removed.await.expect("removed");
+            }
+        }
+        alice.work(job, 1).await;
+        let status = alice.status(job).await;
+        let (kind, detail) = problem(&status.states[1]);
+        assert_eq!(kind, expected, "{gone:?}: {detail}");
+        assert_eq!((status.chunks, status.done), (2, 1), "{gone:?}");
+        alice.check_chunk(&status.states[0], (0, 2)).await;
+        last = Some(declaration);
+    }
+    let more = JobDeclaration {
+        idempotency_key: IdempotencyKey::from_bytes([254; 16]),
+        ..last.expect("several")
+    };
+    let refused = alice.post("/v2/jobs", &more).await;
     assert_eq!(refused.problem().kind, ProblemType::UnknownModel);
+}
+
+/// Lets the time of a job be over.
+async fn run_out(stack: &Stack, job: JobId) {
+    change(stack, &format!("jobs/{job}/record.json"), |record| {
+        let mut record: Value = serde_json::from_slice(record).expect("JSON");
+        assert!(record["until"].is_string(), "{record}");
+        record["until"] = "1970-01-01T00:00:00Z".into();
+        record.to_string().into_bytes()
+    })
+    .await;
+}
+
+/// Whether it was done or not: its owner is told, and workers have nothing to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_time_is_over_is_told_of_and_not_worked_on() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let done = alice.declaration(alice.upload(&alice.queries(&[2])).await);
+    let waiting = alice.declaration(alice.upload(&alice.queries(&[1])).await);
+    let over = alice.begin(&done).await;
+    alice.check(&alice.settled(over).await, &[2]).await;
+    let unbegun = record_only(&stack, &alice, &waiting).await;
+    for job in [over, unbegun] {
+        run_out(&stack, job).await;
+    }
+    let before = stack.objects().await;
+    alice.work(unbegun, 0).await;
+    for (job, declaration) in [(over, &done), (unbegun, &waiting)] {
+        let told = alice.send("GET", &format!("/v2/jobs/{job}"), vec![]).await;
+        let told = (told.status, told.problem().kind);
+        assert_eq!(told, (410, ProblemType::JobExpired));
+        let again = alice.post("/v2/jobs", declaration).await;
+        assert_eq!(again.problem().kind, ProblemType::JobExpired);
+    }
+    assert_eq!(stack.objects().await, before);
+    assert!(stack.emulator.dead_letters().is_empty());
+    for job in [over, unbegun] {
+        let target = format!("/v2/jobs/{job}");
+        assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+    }
+}
+
+/// What three attempts could not even begin is named by its letter, which is the event: sent again
+/// once that is mended it is done, and once more it changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_an_event_that_can_be_sent_again() {
+    let stack = stack_with(|setup| setup.faulty = true).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let uploaded = alice.upload(&alice.queries(&[2])).await;
+    // Reading any record, which the function `jobs` does not do for a new job.
+    let reads = "/record.json?x-id=GetObject";
+    stack.faults().always(reads, Fault::InternalError);
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    wait_until("a dead letter", || {
+        !stack.emulator.dead_letters().is_empty()
+    })
+    .await;
+    stack.faults().pass();
+    let letters = stack.emulator.dead_letters();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let event: Value = serde_json::from_slice(&letters[0].event).expect("JSON");
+    assert_eq!(event, json!({ "job": job, "chunk": 0 }));
+    let waiting = ChunkState::Waiting {
+        attempts: 0,
+        steps: 0,
+    };
+    assert_eq!(alice.status(job).await.states, [waiting]);
+
+    let send_again = async || {
+        let event = letters[0].event.clone();
+        let answer = stack.emulator.invoke("worker", event).await;
+        assert_eq!(answer.expect("done").as_ref(), b"null");
+    };
+    send_again().await;
+    alice.check(&alice.status(job).await, &[2]).await;
+    let before = stack.objects().await;
+    send_again().await;
+    assert_eq!(stack.objects().await, before);
 }
 
 /// A job as it is after its record was written and before its events were sent.
@@ -125,9 +226,7 @@ pub(super) async fn record_only(
     let tenant = serde_json::from_value(json!(tenants[0])).expect("a tenant");
     assert_eq!(tenants.len(), 1, "{}'s only", owner.token);
     let rules = config::JobRules::from_env().expect("the defaults");
-    let now = OffsetDateTime::now_utc();
-    let now = now.replace_nanosecond(0).expect("0 is a number of them");
-    let declared = registry.declare_job(&tenant, declaration, &rules, now);
+    let declared = registry.declare_job(&tenant, declaration, &rules, now());
     match declared.await.expect("declared") {
         JobDeclared::New(job) => job.id,
         other => panic!("{other:?}"),

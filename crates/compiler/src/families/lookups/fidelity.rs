@@ -5,11 +5,18 @@ use crate::backend::Budget;
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::margins;
+use crate::options::Options;
 use crate::simulate::Gaussian;
 use cipherfn_protocol::specs::{OutputField, ScoreDecoding, ScoreUnits};
 
-/// Noises that every row is simulated with.
+/// Noises that every row is simulated with, fewer where they take more than [`MAX_PRODUCTS`].
 const DRAWS: usize = 4;
+/// Most products that the rows of a choice may take, but for one noise a row: a fraction of a second.
+const MAX_PRODUCTS: usize = 1 << 27;
+/// Rows after which a choice that has been hopeless is simulated no further.
+const FIRST_ROWS: usize = 128;
+/// So many times the labels that may be wrong are hopeless: not by chance of the first rows.
+const HOPELESS: f64 = 10.0;
 /// Largest error of a score (root mean square), in parts of its range over the calibration rows.
 pub(super) const MOST_ERROR: f64 = 0.01;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
@@ -29,6 +36,8 @@ pub(super) struct SimulatedModel<'a> {
     pub(super) phases: &'a [Vec<f64>],
     /// The same of a row with noise, another one each time.
     pub(super) noisy: &'a dyn Fn(usize, &mut Gaussian) -> Vec<f64>,
+    /// Products that it takes.
+    pub(super) products: usize,
     pub(super) budget: Budget,
     /// Forms outside their tables, over all rows.
     pub(super) wrapped: usize,
@@ -51,6 +60,14 @@ pub(super) struct Fidelity {
     pub(super) ranges: Vec<f64>,
     pub(super) wrapped: usize,
     pub(super) rows: usize,
+}
+
+impl SimulatedModel<'_> {
+    /// Whether so few labels of the first rows are right that no others make up for it.
+    fn is_hopeless(&self, labels: f64) -> bool {
+        1.0 - labels
+            > HOPELESS * (1.0 - self.setting.options.min_agreement).max(1.0 / FIRST_ROWS as f64)
+    }
 }
 
 impl Fidelity {
@@ -76,15 +93,20 @@ impl Fidelity {
         let has_labels = model.outputs.contains(&OutputField::Label);
         let mut noise = Gaussian::new(reference.setting.seed);
         let (mut equal, mut tried) = (0_usize, 0_usize);
+        let all = reference.scores.len();
+        let draws = (MAX_PRODUCTS / (all * reference.products).max(1)).clamp(1, DRAWS);
         let rows = reference.scores.iter().zip(reference.indices);
         for (row, (wanted, index)) in rows.enumerate() {
+            if row == FIRST_ROWS && reference.is_hopeless(equal as f64 / tried as f64) {
+                break;
+            }
             let exact = &reference.setting.reference.scores[*index];
             let outputs = if has_labels {
                 margins::outputs(model, exact)?
             } else {
                 Vec::new()
             };
-            for _ in 0..DRAWS {
+            for _ in 0..draws {
                 let found = decoded(&decodings, &(reference.noisy)(row, &mut noise));
                 for score in 0..count {
                     squares[score] += (found[score] - wanted[score]).powi(2);
@@ -116,6 +138,15 @@ impl Fidelity {
             wrapped: reference.wrapped,
             rows: reference.phases.len(),
         })
+    }
+
+    /// What its scores may be off by: where labels are held to the model's, a precision that is asked for takes
+    /// the place of a hundredth of the range.
+    pub(super) fn most_error(&self, options: &Options) -> f64 {
+        match (self.labels, options.precision) {
+            (Some(_), Some(_)) => f64::INFINITY,
+            _ => MOST_ERROR,
+        }
     }
 
     /// Whether at least this part of the labels is right, and scores are off by so much at most.

@@ -298,20 +298,34 @@ impl GraphBuilder {
 }
 
 fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
-    let (constants, selects) = match node {
-        Node::Sum(sum) => (sum.constant.as_mut_slice(), sum.selects.as_mut_slice()),
-        Node::Product(product) => (product.constant.as_mut_slice(), &mut [][..]),
-        Node::Combination(combination) => (combination.constant.as_mut_slice(), &mut [][..]),
+    let (constants, selects, sides) = match node {
+        Node::Sum(sum) => (
+            sum.constant.as_mut_slice(),
+            sum.selects.as_mut_slice(),
+            None,
+        ),
+        Node::Product(product) => (product.constant.as_mut_slice(), &mut [][..], None),
+        Node::Combination(combination) => (combination.constant.as_mut_slice(), &mut [][..], None),
         Node::Lookup(lookup) => match &mut lookup.table {
-            Table::Constant(id) => (std::slice::from_mut(id), &mut [][..]),
-            Table::Node(_) => (&mut [][..], &mut [][..]),
+            Table::Constant(id) => (std::slice::from_mut(id), &mut [][..], None),
+            Table::Node(_) => (&mut [][..], &mut [][..], None),
         },
-        Node::Bootstrap(bootstrap) => (std::slice::from_mut(&mut bootstrap.table), &mut [][..]),
-        Node::Pack(_) | Node::Carrier(_) => (&mut [][..], &mut [][..]),
+        Node::Bootstrap(bootstrap) => (
+            std::slice::from_mut(&mut bootstrap.table),
+            &mut [][..],
+            None,
+        ),
+        Node::Choice(choice) => (
+            &mut [][..],
+            &mut [][..],
+            Some([&mut choice.clear, &mut choice.set]),
+        ),
+        Node::Pack(_) | Node::Carrier(_) => (&mut [][..], &mut [][..], None),
     };
     let operands = selects
         .iter_mut()
-        .flat_map(|select| [&mut select.clear, &mut select.set]);
+        .flat_map(|select| [&mut select.clear, &mut select.set])
+        .chain(sides.into_iter().flatten());
     let operands = operands.filter_map(|operand| {
         if let Operand::Constant(id) = operand {
             Some(id)

@@ -6,20 +6,26 @@
 //! product, 2^36.5 times 2^5.5: less than 2^-4, so rounding gives the exact integer. Four
 //! transforms take a fortieth of the time of `tfhe`'s exact product.
 //!
+//! Nothing of it is exchanged, so browsers have a transform of their own.
+//!
 //! Both ways take the same time whatever the key's bits are.
 
-use crate::fourier::{Transform, TransformScratch, c64, multiply_add};
+use crate::fourier::{c64, integer, multiply_add};
 use crate::glev::zeroed;
 use aligned_vec::AVec;
+use plan::{Plan, Scratch};
 use pulp::{Arch, bytemuck};
 use zeroize::{Zeroize, Zeroizing};
+
+mod plan;
 
 /// Up to this many coefficients are computed one by one; about where the two ways take as long.
 const FEW: usize = 40;
 
 /// The forms of a key that its products need.
 pub(super) struct Factor {
-    transform: Transform,
+    plan: Plan,
+    polynomial_size: usize,
     /// Each polynomial in the Fourier domain.
     fourier: Vec<AVec<c64>>,
     /// Each polynomial, last coefficient first, all bits set for a coefficient of 1.
@@ -28,11 +34,11 @@ pub(super) struct Factor {
 
 impl Factor {
     pub(super) fn new(coefficients: &[u64], polynomial_size: usize) -> Self {
-        let transform = Transform::new(polynomial_size);
-        let mut scratch = transform.scratch();
+        let plan = Plan::new(polynomial_size);
+        let mut scratch = plan.scratch();
         let fourier = coefficients.chunks_exact(polynomial_size).map(|key| {
-            let mut values = zeroed(transform.fourier_size());
-            transform.forward_integer(&mut values, key, &mut scratch);
+            let mut values = zeroed(polynomial_size / 2);
+            plan.forward_part(&mut values, key, low, &mut scratch);
             values
         });
         let fourier = fourier.collect();
@@ -41,7 +47,8 @@ impl Factor {
             reversed.extend(key.iter().rev().map(|bit| bit.wrapping_neg()));
         }
         Self {
-            transform,
+            plan,
+            polynomial_size,
             fourier,
             reversed,
         }
@@ -58,8 +65,7 @@ impl Drop for Factor {
 /// product and mask together give the key away.
 pub(crate) struct Multiplier<'a> {
     factor: &'a Factor,
-    scratch: TransformScratch,
-    words: Zeroizing<Vec<u64>>,
+    scratch: Scratch,
     values: AVec<c64>,
     sum: AVec<c64>,
     product: Zeroizing<Vec<u64>>,
@@ -69,32 +75,24 @@ pub(crate) struct Multiplier<'a> {
 
 impl<'a> Multiplier<'a> {
     pub(super) fn new(factor: &'a Factor) -> Self {
-        let transform = &factor.transform;
-        let fourier = || zeroed(transform.fourier_size());
+        let fourier = || zeroed(factor.polynomial_size / 2);
         Self {
             factor,
-            scratch: transform.scratch(),
-            words: Zeroizing::new(vec![0; transform.polynomial_size()]),
+            scratch: factor.plan.scratch(),
             values: fourier(),
             sum: fourier(),
-            product: Zeroizing::new(vec![0; transform.polynomial_size()]),
+            product: Zeroizing::new(vec![0; factor.polynomial_size]),
             // Never more: a buffer that grows leaves copies behind.
-            some: Zeroizing::new(Vec::with_capacity(transform.polynomial_size())),
+            some: Zeroizing::new(Vec::with_capacity(factor.polynomial_size)),
         }
     }
 
     /// The whole product of a mask, k N words.
     pub(crate) fn product(&mut self, mask: &[u64]) -> &[u64] {
-        // 2^32 high, as a fraction of the torus: the product modulo 1 is a multiple of 2^-32.
-        self.half(mask, |word| word.wrapping_sub(low(word) as u64));
-        for (product, word) in self.product.iter_mut().zip(self.words.iter()) {
-            *product = nearest(*word, 32) << 32;
-        }
-        // 2^20 low: below 2^62, a multiple of 2^20.
-        self.half(mask, |word| (low(word) as u64) << 20);
-        for (product, word) in self.product.iter_mut().zip(self.words.iter()) {
-            *product = product.wrapping_add(nearest(*word, 20));
-        }
+        self.half(mask, low, |word, product| *word = integer(product));
+        self.half(mask, high, |word, product| {
+            *word = word.wrapping_add(integer(product) << 32);
+        });
         &self.product
     }
 
@@ -107,7 +105,7 @@ impl<'a> Multiplier<'a> {
             self.some.extend(chosen);
             return &self.some;
         }
-        let size = self.factor.transform.polynomial_size();
+        let size = self.factor.polynomial_size;
         let reversed = &self.factor.reversed;
         self.some.extend(positions.iter().map(|position| {
             mask.chunks_exact(size)
@@ -118,19 +116,17 @@ impl<'a> Multiplier<'a> {
         &self.some
     }
 
-    /// The product of `part` of each word with the key, in `words`.
-    fn half(&mut self, mask: &[u64], part: impl Fn(u64) -> u64) {
-        let transform = &self.factor.transform;
+    /// The product of `part` of each word with the key, each coefficient brought into its word by
+    /// `put`.
+    fn half(&mut self, mask: &[u64], part: impl Fn(u64) -> f64, put: impl Fn(&mut u64, f64)) {
+        let Factor { plan, fourier, .. } = self.factor;
         self.sum.fill(c64::new(0.0, 0.0));
-        let polynomials = mask.chunks_exact(self.words.len());
-        for (mask, key) in polynomials.zip(&self.factor.fourier) {
-            for (out, word) in self.words.iter_mut().zip(mask) {
-                *out = part(*word);
-            }
-            transform.forward_torus(&mut self.values, &self.words, &mut self.scratch);
+        let polynomials = mask.chunks_exact(self.factor.polynomial_size);
+        for (mask, key) in polynomials.zip(fourier) {
+            plan.forward_part(&mut self.values, mask, &part, &mut self.scratch);
             multiply_add(&mut self.sum, &self.values, key);
         }
-        transform.backward_torus_in_place(&mut self.words, &mut self.sum, &mut self.scratch);
+        plan.backward_part(&mut self.product, &mut self.sum, put, &mut self.scratch);
     }
 }
 
@@ -142,13 +138,15 @@ impl Drop for Multiplier<'_> {
 }
 
 /// The low half of a word, signed.
-const fn low(word: u64) -> i64 {
-    word as i32 as i64
+#[inline(always)]
+fn low(word: u64) -> f64 {
+    f64::from(word as i32)
 }
 
-/// A word, read as signed, divided by 2^`bits`, to nearest.
-const fn nearest(word: u64, bits: u32) -> u64 {
-    (word.wrapping_add(1 << (bits - 1)) as i64 >> bits) as u64
+/// What is left of a word without its low half, in units of 2^32, signed: modulo 2^32.
+#[inline(always)]
+fn high(word: u64) -> f64 {
+    f64::from((word.wrapping_add(1 << 31) >> 32) as i32)
 }
 
 /// Coefficient `position` of the negacyclic product of one polynomial.

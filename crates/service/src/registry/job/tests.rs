@@ -128,6 +128,37 @@ fn a_killed_attempt_is_followed_by_the_next_of_the_same_invocation() {
     assert_eq!(chunk.at(NOW + LEASE), lost, "without another claim too");
 }
 
+/// Also where it was one part of a chunk: the reason says which.
+#[test]
+fn a_part_that_three_workers_lost_fails_its_chunk_by_number() {
+    let done = Chunk::next(Some(&held("a", 1, NOW + LEASE)), finish("a", 1), NOW).unwrap();
+    let lost = held("b", 3, NOW).at(NOW);
+    let parts = [Some(done.clone()), Some(done), Some(lost)];
+    let Some(Chunk::Failed { attempts, problem }) = Chunk::of_parts(None, &parts) else {
+        panic!("it has failed");
+    };
+    assert_eq!((attempts, problem.kind), (3, ProblemType::WorkerLost));
+    assert!(problem.detail.starts_with("part 2 of 3: "), "{problem:?}");
+    assert_eq!(Chunk::free_parts(None, &parts, NOW), [0; 0]);
+}
+
+/// Storage that writes and loses its answer is asked again: what an attempt has written is its own.
+#[test]
+fn what_is_written_already_is_no_refusal() {
+    let saved = save("a", 1, 5);
+    let once = Chunk::next(Some(&held("a", 1, NOW + LEASE)), saved.clone(), NOW).unwrap();
+    assert_eq!(Chunk::next(Some(&once), saved, NOW), Ok(once.clone()));
+    let behind = Chunk::next(Some(&once), save("a", 1, 4), NOW);
+    assert_eq!(behind, Err(ChunkRefusal::Behind));
+    let done = Chunk::next(Some(&once), finish("a", 1), NOW).unwrap();
+    assert_eq!(
+        Chunk::next(Some(&done), finish("a", 1), NOW),
+        Ok(done.clone())
+    );
+    let other = Chunk::next(Some(&done), finish("a", 2), NOW);
+    assert_eq!(other, Err(ChunkRefusal::Superseded));
+}
+
 #[test]
 fn a_lease_that_ran_out_makes_room_for_anybody() {
     let chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();

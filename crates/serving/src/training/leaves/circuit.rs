@@ -5,7 +5,10 @@
 //! of them have adds up in one ciphertext: sums of CMUXes of one selector are one CMUX of sums (ADR 2).
 //! Of a row whose label has a bit, one more product has the same monomials, of others zero.
 
-use super::LeafError;
+mod histograms;
+mod questions;
+
+use super::error::LeafError;
 use cipherfn_circuit::MAX_OUTPUTS;
 use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, Input, Node, NodeId, Operand, Output, Rotated, Select,
@@ -13,7 +16,7 @@ use cipherfn_circuit::circuit::{
 };
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_training::leaves::{LeafNode, LeafTraining, LeafTree};
+use cipherfn_training::leaves::{LeafTraining, LeafTree};
 use std::collections::{BTreeMap, HashMap};
 
 /// A circuit, and how many CMUXes the error of a coefficient comes from at most.
@@ -29,33 +32,22 @@ pub(super) fn circuits(
     set: &'static ParameterSet,
 ) -> Result<Vec<LeafCircuit>, LeafError> {
     let size = set.ring.polynomial_size;
-    for (index, tree) in training.trees().iter().enumerate() {
-        if tree.leaves() > size {
-            return Err(LeafError::TooManyLeaves {
-                tree: index + 1,
-                leaves: tree.leaves(),
-                limit: size,
-            });
-        }
-    }
+    require_room(training, &training.counted(), size)?;
     let labels = training.target().bits();
     let blocks = training.blocks(size);
     let together = (MAX_OUTPUTS as usize / (1 + labels)).max(1);
     let circuits = blocks.chunks(together).map(|blocks| {
         let mut builder = Builder::new(training);
         let mut nodes = Vec::new();
+        // The tree that is grown, which all columns turn.
+        let grown = training
+            .growth()
+            .map(|_| builder.counts(&training.trees()[..1]));
         for block in blocks {
-            let mut first = 0;
-            let trees = training.trees()[block.clone()].iter();
-            let roots: Vec<Shape> = trees
-                .map(|tree| {
-                    let root = builder.tree(tree, first);
-                    first += tree.leaves() as u32;
-                    root
-                })
-                .collect();
-            let counts = builder.sum(&roots);
-            let counts = builder.whole(counts);
+            let (counts, first) = match grown {
+                Some((leaves, _)) => builder.histograms(leaves, block.clone()),
+                None => builder.counts(&training.trees()[block.clone()]),
+            };
             nodes.push((counts, first));
             for label in 0..labels {
                 nodes.push((builder.labelled(counts, label), first));
@@ -64,6 +56,31 @@ pub(super) fn circuits(
         builder.finish(&nodes, set)
     });
     Ok(circuits.collect())
+}
+
+/// That `places` of each of what is counted fit a ciphertext.
+pub(super) fn require_room(
+    training: &LeafTraining,
+    places: &[usize],
+    limit: usize,
+) -> Result<(), LeafError> {
+    let over = places.iter().position(|places| *places > limit);
+    let Some(index) = over else {
+        return Ok(());
+    };
+    if training.growth().is_none() {
+        return Err(LeafError::TooManyLeaves {
+            tree: index + 1,
+            leaves: places[index],
+            limit,
+        });
+    }
+    Err(LeafError::TooManyBins {
+        column: training.counted_name(index),
+        bins: training.cuts()[index].len() + 1,
+        places: places[index],
+        limit,
+    })
 }
 
 /// A function of a row's bits, by its place among those that are known.
@@ -97,9 +114,6 @@ struct Builder<'a> {
     paths: Vec<usize>,
 }
 
-/// The bins of each column that a node is reached with: first and last.
-type Bounds = Vec<(u32, u32)>;
-
 impl<'a> Builder<'a> {
     fn new(training: &'a LeafTraining) -> Self {
         let mut next = 0;
@@ -123,105 +137,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A tree's function, whose leaves have coefficients from `first` on.
-    fn tree(&mut self, tree: &LeafTree, first: u32) -> Shape {
-        let cuts = self.training.cuts().iter();
-        let bounds: Bounds = cuts.map(|cuts| (0, cuts.len() as u32)).collect();
-        // Children come after their parent: bounds are known from the root down, functions from the
-        // leaves up.
-        let mut all = vec![bounds; tree.nodes.len()];
-        for (index, node) in tree.nodes.iter().enumerate() {
-            if let LeafNode::Split {
-                column,
-                cut,
-                above,
-                below,
-                ..
-            } = *node
-            {
-                let own = all[index].clone();
-                let (least, most) = own[column as usize];
-                let (mut over, mut under) = (own.clone(), own);
-                over[column as usize] = (least.max(cut + 1), most);
-                under[column as usize] = (least, most.min(cut));
-                all[above as usize] = over;
-                all[below as usize] = under;
-            }
+    /// The sum of trees with a coefficient a leaf, and how many coefficients that are.
+    fn counts(&mut self, trees: &[LeafTree]) -> (NodeId, u32) {
+        let mut first = 0;
+        let mut roots = Vec::with_capacity(trees.len());
+        for tree in trees {
+            roots.push(self.tree(tree, first));
+            first += tree.leaves() as u32;
         }
-        let numbers = tree.numbers();
-        let mut shapes = vec![Shape::Leaf(0); tree.nodes.len()];
-        for (index, node) in tree.nodes.iter().enumerate().rev() {
-            shapes[index] = match *node {
-                LeafNode::Leaf => Shape::Leaf(first + numbers[index] as u32),
-                LeafNode::Split {
-                    column,
-                    cut,
-                    above,
-                    below,
-                    ..
-                } => {
-                    let (above, below) = (shapes[above as usize], shapes[below as usize]);
-                    let question = Question {
-                        column: column as usize,
-                        cut,
-                        bounds: all[index][column as usize],
-                        above,
-                        below,
-                    };
-                    let bits = self.training.bin_bits(column as usize);
-                    // No row comes here if there is no bin.
-                    self.ask(&question, bits, 0).unwrap_or(below)
-                }
-            };
-        }
-        shapes[0]
-    }
-
-    /// The function of the lowest `bits` bits of bins that begin with `prefix`; `None` where there is no
-    /// such bin.
-    fn ask(&mut self, question: &Question, bits: u32, prefix: u32) -> Option<Shape> {
-        let least = prefix.max(question.bounds.0);
-        let most = (prefix + (1 << bits) - 1).min(question.bounds.1);
-        if least > most {
-            return None;
-        }
-        if least > question.cut {
-            return Some(question.above);
-        }
-        if most <= question.cut {
-            return Some(question.below);
-        }
-        // Several bins, so there is a bit left.
-        let bit = bits - 1;
-        let clear = self.ask(question, bit, prefix);
-        let set = self.ask(question, bit, prefix | 1 << bit);
-        Some(match (clear, set) {
-            (Some(clear), Some(set)) => self.choice(Choice {
-                selector: self.first[question.column] + bit,
-                clear,
-                set,
-            }),
-            (one, other) => one.or(other)?,
-        })
-    }
-
-    fn choice(&mut self, choice: Choice) -> Shape {
-        if choice.clear == choice.set {
-            return choice.clear;
-        }
-        if let Some(place) = self.places.get(&choice) {
-            return Shape::Choice(*place);
-        }
-        for side in [choice.clear, choice.set] {
-            if let Shape::Choice(place) = side {
-                self.uses[place as usize] += 1;
-            }
-        }
-        let place = self.choices.len() as u32;
-        self.choices.push(choice);
-        self.uses.push(0);
-        self.places.insert(choice, place);
-        Shape::Choice(place)
+        let counts = self.sum(&roots);
+        (self.whole(counts), first)
     }
 
     /// The sum of functions: those that ask for the same bit share a CMUX.
@@ -397,16 +322,6 @@ impl<'a> Builder<'a> {
             },
         }
     }
-}
-
-/// Whether a column's bin is above a cut.
-struct Question {
-    column: usize,
-    cut: u32,
-    /// Bins that come here.
-    bounds: (u32, u32),
-    above: Shape,
-    below: Shape,
 }
 
 /// A polynomial, known or computed.

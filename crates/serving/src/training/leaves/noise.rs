@@ -1,10 +1,11 @@
 //! What sums of leaf counts are worth, and the form that makes them exact.
 
-use super::{LeafError, circuit};
+use super::circuit;
+use super::error::LeafError;
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_training::leaves::{LeafTraining, LeafTree, REPLY_BITS, SumForm};
+use cipherfn_training::leaves::{LeafTraining, REPLY_BITS, SumForm};
 
 /// Selectors' gadgets, bits of a digit and digits: fewer digits are less to upload and to compute, and
 /// have larger errors, so fewer rows a sum.
@@ -30,7 +31,7 @@ pub struct LeafNoise {
 }
 
 /// Noise of a program's sums over so many `rows`: that of a CMUX times those on the worst row's way, over
-/// the rows of a sum.
+/// the rows of a sum. Of a tree that is grown that of all levels.
 ///
 /// Choices between constants are counted as full ones, which they are bounded by: their digits are one
 /// or two a leaf where a ciphertext has N l.
@@ -42,7 +43,7 @@ pub fn noise(
     set: &'static ParameterSet,
     rows: usize,
 ) -> Result<LeafNoise, LeafError> {
-    Ok(of_path(path(training, set)?, training, set, rows))
+    Ok(of_load(load(training, set)?, training, set, rows))
 }
 
 /// The same, where counts are exact.
@@ -69,7 +70,7 @@ pub fn choose_sums(
     training: &LeafTraining,
     set: &'static ParameterSet,
 ) -> Result<LeafTraining, LeafError> {
-    let path = path(training, set)?;
+    let load = load(training, set)?;
     let mut best: Option<LeafTraining> = None;
     for (base_log, levels) in GADGETS {
         for count_bits in (1..=MOST.min(base_log * levels)).rev() {
@@ -81,7 +82,7 @@ pub fn choose_sums(
             let Ok(own) = training.with_sums(form) else {
                 continue;
             };
-            if of_path(path, &own, set, ROWS).error >= 0.5 {
+            if of_load(load, &own, set, ROWS).error >= 0.5 {
                 continue;
             }
             if count_bits >= ENOUGH {
@@ -95,19 +96,40 @@ pub fn choose_sums(
         }
     }
     best.ok_or_else(|| LeafError::Drowns {
-        path,
-        error: of_path(path, training, set, ROWS).error,
+        path: load.path,
+        error: of_load(load, training, set, ROWS).error,
     })
 }
 
-fn path(training: &LeafTraining, set: &'static ParameterSet) -> Result<usize, LeafError> {
-    let circuits = circuit::circuits(training, set)?;
-    let paths = circuits.iter().map(|own| own.path);
-    Ok(paths.max().unwrap_or_default())
+/// What errors come from.
+#[derive(Clone, Copy)]
+struct Load {
+    /// CMUXes on the worst row's way.
+    path: usize,
+    /// Places where rows are counted.
+    places: usize,
 }
 
-fn of_path(
-    path: usize,
+fn load(training: &LeafTraining, set: &'static ParameterSet) -> Result<Load, LeafError> {
+    let Some(growth) = training.growth() else {
+        let circuits = circuit::circuits(training, set)?;
+        let paths = circuits.iter().map(|own| own.path);
+        return Ok(Load {
+            path: paths.max().unwrap_or_default(),
+            places: training.counted().iter().sum(),
+        });
+    };
+    let (places, size) = (growth.most_places(training), set.ring.polynomial_size);
+    circuit::require_room(training, &places, size)?;
+    Ok(Load {
+        path: growth.longest_path(training, size),
+        // Each level has twice as many as the one before.
+        places: 2 * places.iter().sum::<usize>(),
+    })
+}
+
+fn of_load(
+    Load { path, places }: Load,
     training: &LeafTraining,
     set: &'static ParameterSet,
     all: usize,
@@ -117,8 +139,7 @@ fn of_path(
     let of_row = path as f64 * noise::cmux(set, sums.gadget(), &selector);
     let rows = sums.rows() as f64;
     let summed = rows * of_row + noise::modulus_switch(set, REPLY_BITS);
-    let leaves: usize = training.trees().iter().map(LeafTree::leaves).sum();
-    let results = leaves * (1 + training.target().bits()) * all.div_ceil(sums.rows());
+    let results = places * (1 + training.target().bits()) * all.div_ceil(sums.rows());
     // Each row's selectors have errors of their own, of as many mask rows as digits at least.
     let mask_rows = rows * f64::from(sums.levels);
     let bound = noise::bound(set, Transport::Packed, mask_rows, results as f64);

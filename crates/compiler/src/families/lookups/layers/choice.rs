@@ -162,6 +162,7 @@ impl LayersProblem<'_> {
             sums: &sums,
             phases: &integers.phases,
             noisy: &|row, source| simulated.phases(row, &noise, source),
+            products: integers.terms(),
             budget,
             wrapped: integers.wrapped.iter().sum(),
         })?;

@@ -56,6 +56,20 @@ pub(super) struct Integers {
     pub(super) wrapped: Vec<usize>,
 }
 
+impl Integers {
+    /// Products of weights and tables, of a row.
+    pub(super) fn terms(&self) -> usize {
+        let arguments = self.arguments.iter().filter_map(|own| match own {
+            TableArgument::Phase(sum) => Some(sum),
+            TableArgument::Bits(_) => None,
+        });
+        arguments
+            .chain(&self.scores)
+            .map(|sum| sum.terms.len())
+            .sum()
+    }
+}
+
 /// What a network in integers is made of.
 pub(super) struct Fitting<'a> {
     pub(super) problem: &'a LayersProblem<'a>,

@@ -38,6 +38,7 @@ pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
                 let items = pack.items.iter().map(|item| norms[item.node.index()]);
                 items.fold(0.0, f64::max)
             }
+            Node::Choice(choice) => choice.sides().map(of).into_iter().fold(0.0, f64::max),
             // A bootstrap's result has none of the errors of what it is of.
             Node::Lookup(_) | Node::Carrier(_) | Node::Bootstrap(_) => 0.0,
         };

@@ -41,6 +41,7 @@ fn training() -> LeafTraining {
             vec![split(0, 2.0, 1, 2), leaf, split(0, 1.0, 3, 4), leaf, leaf],
             vec![leaf],
         ],
+        sum: None,
     };
     let form = SumForm {
         base_log: 9,
@@ -82,6 +83,56 @@ fn circuits_count_what_trees_say() {
     }
 }
 
+/// The same in the bins of each column, level by level, with no way longer than those that sums are
+/// chosen for.
+#[test]
+fn circuits_count_bins_of_trees_that_grow() {
+    let text = SPEC
+        .replace("\"leaves\"", "\"tree\"\ndepth = 3")
+        .replacen("name = \"a\"", "name = \"a\"\ncuts = [1, 2, 3, 4]", 1)
+        .replacen("name = \"b\"", "name = \"b\"\ncuts = [0, 1]", 1);
+    let set = ParameterSet::by_name(super::super::super::SET).unwrap();
+    let form = SumForm {
+        base_log: 9,
+        levels: 2,
+        count_bits: 4,
+    };
+    let seed = LeafSpec::from_toml(&text).unwrap().seed().unwrap();
+    let mut training = seed.with_sums(form).unwrap();
+    let all: Vec<LeafRow> = (0..5)
+        .flat_map(|a| (0..3).flat_map(move |b| (0..3).map(move |label| (a, b, label))))
+        .map(|(a, b, label)| LeafRow {
+            bins: vec![a, b],
+            // Classes that no one column tells apart.
+            label: if a * b % 4 < 2 { label } else { 2 },
+        })
+        .collect();
+    let longest = training.growth().unwrap();
+    let longest = longest.longest_path(&training, set.ring.polynomial_size);
+    for leaves in [1, 2, 4] {
+        assert_eq!(training.trees()[0].leaves(), leaves);
+        let [own] = &circuits(&training, set).unwrap()[..] else {
+            panic!("one circuit has room");
+        };
+        assert!(own.path <= longest, "{} {longest}", own.path);
+        let clear = ClearCircuit::new(own.circuit.clone()).unwrap();
+        for row in &all {
+            let bits = InputValues::Bits(training.bits(row));
+            let found = clear.evaluate(&[bits]).unwrap();
+            let found: Vec<u64> = found.iter().map(|word| word >> 60).collect();
+            let counts = LeafCounts::of(&training, std::slice::from_ref(row));
+            let mut expected: Vec<u64> = counts.iter().flat_map(|own| own.rows.clone()).collect();
+            for label in 0..2 {
+                let labels = counts.iter().flat_map(|own| own.labels[label].clone());
+                expected.extend(labels);
+            }
+            assert_eq!(found, expected, "{row:?}");
+        }
+        let counts = LeafCounts::of(&training, &all);
+        training = training.grow(all.len(), &counts).unwrap().training;
+    }
+}
+
 #[test]
 fn thresholds_are_cuts() {
     let text = SPEC.replacen("name = \"a\"", "name = \"a\"\ncuts = [1.0, 2.5]", 1);
@@ -94,6 +145,7 @@ fn thresholds_are_cuts() {
             StructureNode::Leaf,
             StructureNode::Leaf,
         ]],
+        sum: None,
     };
     let error = spec.with(&structure).unwrap_err().to_string();
     assert!(

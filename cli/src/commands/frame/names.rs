@@ -1,0 +1,58 @@
+//! Names of frames, which a key ring may know by their hashes.
+
+use anyhow::Result;
+use cipherfn_client_http::KeyRing;
+use cipherfn_frame::file::FileHead;
+use cipherfn_frame::kept::named;
+use cipherfn_frame::schema::{NameHasher, Names, Schema};
+use cipherfn_protocol::api::frames::{FrameList, ListedFrame};
+use std::path::Path;
+
+/// What a key ring knows of hashed names; `None` without a key ring, or where it has no secret for them.
+pub(super) fn hasher(keys: Option<&Path>) -> Result<Option<NameHasher>> {
+    match keys {
+        Some(keys) => Ok(KeyRing::at(keys).name_hasher()?),
+        None => Ok(None),
+    }
+}
+
+/// The head of a frame, with its names as far as they are known.
+pub(super) fn revealed(head: FileHead, hasher: Option<&NameHasher>) -> FileHead {
+    match hasher {
+        Some(hasher) => FileHead {
+            schema: hasher.reveal(&head.schema),
+            ..head
+        },
+        None => head,
+    }
+}
+
+/// The frame of a name or an id in a service's list, where it may have the hash of its name.
+pub(super) fn find<'l>(
+    list: &'l FrameList,
+    name: &str,
+    hasher: Option<&NameHasher>,
+) -> Result<&'l ListedFrame> {
+    let hashed = hasher.map(|hasher| hasher.frame(name));
+    let mut frames = list.frames.iter();
+    let is_hashed = frames.any(|frame| hashed.as_ref() == Some(&frame.name));
+    let hashed = hashed.filter(|_| is_hashed);
+    Ok(named(&list.frames, hashed.as_deref().unwrap_or(name))?)
+}
+
+/// A name that a service says, as far as it is known.
+pub(super) fn shown(name: &str, hasher: Option<&NameHasher>) -> String {
+    hasher.map_or_else(|| name.to_owned(), |hasher| hasher.shown(name))
+}
+
+/// What there is to say of a schema's names, where they are hashed.
+pub(super) fn fact(schema: &Schema) -> Option<(&'static str, String)> {
+    let fact = match schema.names() {
+        Names::Clear | Names::ToHash => return None,
+        Names::Hashed(id) => format!(
+            "hashed by secret {id}, which is not at hand: --keys names the key ring that has it"
+        ),
+        Names::Revealed(_) => format!("hashed, the frame is sent as {}", schema.as_sent().name()),
+    };
+    Some(("names", fact))
+}
