@@ -10,6 +10,7 @@ use crate::wait::{Waiting, Watch};
 use cipherfn_client::training::{KeptModel, trained_weights};
 use cipherfn_client_http::{KeptTraining, KeyRing, ServiceError, UploadedRows};
 use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
@@ -104,15 +105,11 @@ impl Given {
 
 impl Run {
     async fn fit(self, training: Arc<Training>, table: Batches) -> Result<Outcome> {
-        let (watch, set) = (self.watch.clone(), ParameterSet::by_name(SET)?);
         let start = match &self.start {
-            Start::Kept(kept) => {
-                // Encrypted weights are under a key that is there.
-                let secret = self.ring.secret_key(set)?;
-                Some(kept.start(&self.connection, &secret, &training).await?)
-            }
+            Start::Kept(kept) => Some(kept.start(&self.connection, &self.ring, &training).await?),
             start => start.of(&training)?,
         };
+        let (watch, set) = (self.watch.clone(), ParameterSet::by_name(SET)?);
         let given = blocking(move || Given::read(training, (table, start), &watch)).await?;
         let parts = required_parts(set)?;
         let service = &self.connection;
@@ -146,7 +143,9 @@ impl Run {
         let named = (uploaded.rows, uploaded.rows_hash);
         trained_weights(&secret, &given.training, named, &state)?;
         let program = (&self.program, given.training.canonical());
-        let kept = KeptTraining::new((service.url(), job), program, named, weights);
+        // Going on from another result than this one is refused.
+        let whole = (secret.id(), Hash::of(&state));
+        let kept = KeptTraining::new((service.url(), job), program, named, whole, weights);
         self.ring.keep_training(&kept)?;
         self.end()?;
         let kept = Kept::new(kept, Arc::clone(&given.training));

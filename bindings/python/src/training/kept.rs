@@ -1,6 +1,7 @@
 //! Weights that a service keeps encrypted.
 
 use super::asked::blocking;
+use super::resumed::is_gone;
 use super::rows::Columns;
 use crate::error::{Failure, Result};
 use crate::service::Service;
@@ -8,7 +9,7 @@ use crate::table::{Batches, Table};
 use crate::wait::{Stop, Waiting, Watch};
 use cipherfn_client::Prediction;
 use cipherfn_client::training::KeptModel;
-use cipherfn_client_http::KeptTraining;
+use cipherfn_client_http::{KeptTraining, KeyRing};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_scheme::SecretKey;
@@ -61,7 +62,7 @@ impl Kept {
     pub(super) async fn start(
         &self,
         service: &cipherfn_client_http::Service,
-        secret: &SecretKey,
+        ring: &KeyRing,
         training: &Training,
     ) -> Result<DescentStart> {
         self.require(service)?;
@@ -74,8 +75,23 @@ impl Kept {
                 training.hash()
             )));
         }
+        let secret = self.secret(ring)?;
         let result = service.kept_weights(self.kept.job).await?;
-        Ok(self.kept.start(secret, training, &result)?)
+        Ok(self.kept.start(&secret, training, &result)?)
+    }
+
+    /// The secret key that the weights are encrypted under.
+    fn secret(&self, ring: &KeyRing) -> Result<SecretKey> {
+        let secret = ring.secret_key(ParameterSet::by_name(SET)?)?;
+        if secret.id() == self.kept.key {
+            return Ok(secret);
+        }
+        Err(Failure::Argument(format!(
+            "the weights of training {} are under key {}, and the key ring has {}; train again under it",
+            self.kept.job,
+            self.kept.key,
+            secret.id()
+        )))
     }
 
     fn require(&self, service: &cipherfn_client_http::Service) -> Result<()> {
@@ -184,9 +200,9 @@ impl Kept {
         let seen = watch.clone();
         waiting.request(&watch, move || async move {
             own.require(&connection)?;
+            let secret = Arc::new(own.secret(&ring)?);
             let read = (own.clone(), seen.clone());
             let rows = blocking(move || read.0.rows(batches, &read.1)).await?;
-            let secret = Arc::new(ring.secret_key(ParameterSet::by_name(SET)?)?);
             let model = KeptModel {
                 training: &own.training,
                 weights: &own.kept.weights,
@@ -221,8 +237,10 @@ impl Kept {
         let waiting = Waiting { py, tell, stop };
         waiting.request(&watch, move || async move {
             own.require(&connection)?;
-            connection.delete_job(own.kept.job).await?;
-            Ok(ring.forget_training(own.kept.job)?)
+            match connection.delete_job(own.kept.job).await {
+                Err(error) if !is_gone(&error) => Err(error.into()),
+                _ => Ok(ring.forget_training(own.kept.job)?),
+            }
         })
     }
 }

@@ -109,7 +109,8 @@ pub(super) fn is_over(error: &ServiceError) -> bool {
     matches!(error, ServiceError::TrainingFailed { .. }) || is_gone(error)
 }
 
-fn is_gone(error: &ServiceError) -> bool {
+/// Whether the service has nothing left of it.
+pub(super) fn is_gone(error: &ServiceError) -> bool {
     error.problem().is_some_and(|problem| {
         matches!(
             problem.kind,
