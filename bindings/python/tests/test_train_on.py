@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import threading
 import time
@@ -85,7 +86,9 @@ def test_further_rows_go_on_at_the_rate_that_there_is(tmp_path: pathlib.Path) ->
             model.partial_fit_encrypted(X, y, **wrong)
 
 
-def test_weights_stay_encrypted_at_the_service(dev: Dev, client: cipherfn.Client, tmp_path: pathlib.Path) -> None:
+def test_weights_stay_encrypted_at_the_service(
+    dev: Dev, client: cipherfn.Client, keys: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     X, y = cancer(64)
     first, second, third = X[:32], X[32:56], X[56:]
     bounds = publish(dev, tmp_path, "onward", X, epochs=1)
@@ -126,7 +129,16 @@ def test_weights_stay_encrypted_at_the_service(dev: Dev, client: cipherfn.Client
     assert apart(back, plain, X) < 10 * np.hypot(back.deviation_, plain.deviation_) + 0.05
     with pytest.raises(errors.TrainingError, match="no weights are kept"):
         back.predict_encrypted(client, third)
-    for each in (model, found):
+    # The same file under another key, and weights that are gone at the service already.
+    train.LogisticRegression(epochs=1, batch=16).fit_encrypted(first, y[:32], keys=tmp_path / "others")
+    shutil.copytree(keys / "trainings", tmp_path / "others/trainings")
+    others = cipherfn.Client(dev.url, keys=tmp_path / "others")
+    foreign = train.LogisticRegression.from_encrypted(others, model.training_)
+    for ask in (lambda: foreign.predict_encrypted(others, third), lambda: foreign.partial_fit_encrypted(others, second, y[32:56])):
+        with pytest.raises(errors.ArgumentError, match="are under key .* train again"):
+            ask()
+    again = train.LogisticRegression.from_encrypted(client, model.training_)
+    for each in (model, found, again):
         each.delete_encrypted(client)
     assert kept(dev) == before
     with pytest.raises(errors.ArgumentError, match="knows no training"):

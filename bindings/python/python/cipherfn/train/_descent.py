@@ -12,6 +12,8 @@ from .._progress import Progress, telling
 from .._tables import Column, Rows, columns_of
 from ..errors import ArgumentError, TrainingError
 from ._fitted import Classifier, warn_clipped
+from ._rows import classes_of, label_of, labels_of, table_of
+from ._start import Start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +126,7 @@ class Descending(Classifier):
         encrypted, too, and `partial_fit_encrypted` trains on. They live as long as the service keeps jobs, a week at most;
         `delete_encrypted` deletes them, ``training_`` names them, and `from_encrypted` finds them again in another process.
         """
-        start = _Start(self if warm_start is True else warm_start, anew=True)
+        start = Start(self if warm_start is True else warm_start, anew=True)
         return self._fit_given(given, (keys, program, keep_encrypted, resume), start, progress)
 
     @overload
@@ -154,14 +156,14 @@ class Descending(Classifier):
         known = self._kept is not None or self._fitted is not None
         if program is None and len(given) == 3 and self._kept is not None:
             program = self._kept.name
-        start = _Start(self if known else None, anew=False)
+        start = Start(self if known else None, anew=False)
         return self._fit_given(given, (keys, program, keep_encrypted, resume), start, progress)
 
     def _fit_given(
         self,
         given: tuple[Any, ...],
         place: tuple[str | os.PathLike[str] | None, str | None, bool, str | os.PathLike[str] | None],
-        start: _Start,
+        start: Start,
         progress: Progress,
     ) -> Self:
         keys, program, keep, resume = place
@@ -178,15 +180,15 @@ class Descending(Classifier):
 
     def fit_simulated(self, X: Rows, y: Any, *, warm_start: Any = None) -> Self:
         """The simulation alone: what `fit_encrypted` is going to give, but for the noise's draws, in a moment."""
-        return self._fit(X, y, False, None, False, _Start(self if warm_start is True else warm_start, anew=True))
+        return self._fit(X, y, False, None, False, Start(self if warm_start is True else warm_start, anew=True))
 
-    def _fit(self, X: Rows, y: Any, encrypted: bool, keys: str | os.PathLike[str] | None, progress: Progress, start: _Start) -> Self:
+    def _fit(self, X: Rows, y: Any, encrypted: bool, keys: str | os.PathLike[str] | None, progress: Progress, start: Start) -> Self:
         columns = columns_of(X)
-        labels = _labels(columns, y)
+        labels = labels_of(columns, y)
         program = self._program_of(columns, labels) if start.anew or self._program is None else self._program
         columns = columns_of(X, [column["name"] for column in program["column"]])
-        classes = _classes_of(program, labels)
-        table = _table(columns, program["target"]["name"], labels)
+        classes = classes_of(program, labels)
+        table = table_of(columns, program["target"]["name"], labels)
         with telling(progress, unit="steps") as tell:
             outcome = _native.Descent(json.dumps(program)).fit(table, encrypted, keys, start.weights(program), tell)
         return self._take(outcome, program, classes)
@@ -209,7 +211,7 @@ class Descending(Classifier):
         }
 
     def _ask(
-        self, client: Client, rows: tuple[Rows, Any], place: tuple[str, bool, str | os.PathLike[str] | None], start: _Start, progress: Progress
+        self, client: Client, rows: tuple[Rows, Any], place: tuple[str, bool, str | os.PathLike[str] | None], start: Start, progress: Progress
     ) -> Self:
         (X, y), (name, keep, resume) = rows, place
         with telling(progress, unit="steps") as tell:
@@ -217,9 +219,9 @@ class Descending(Classifier):
             program = json.loads(descent.program)
             self._require(name, program)
             columns = columns_of(X, [column["name"] for column in program["column"]])
-            labels = _labels(columns, y)
-            classes = _classes_of(program, labels)
-            table = _table(columns, program["target"]["name"], labels)
+            labels = labels_of(columns, y)
+            classes = classes_of(program, labels)
+            table = table_of(columns, program["target"]["name"], labels)
             outcome = descent.ask(client._service, name, table, start.weights(program), start.kept, keep, resume, tell)
         return self._take(outcome, program, classes)
 
@@ -282,7 +284,7 @@ class Descending(Classifier):
         """Labels of shape (rows,), of encrypted rows by weights that stay encrypted: the service sees neither."""
         import numpy as np
 
-        return np.array([_label(text, self.classes_) for text in self._said(client, X, progress)["labels"]], dtype=self.classes_.dtype)
+        return np.array([label_of(text, self.classes_) for text in self._said(client, X, progress)["labels"]], dtype=self.classes_.dtype)
 
     def decision_function_encrypted(self, client: Client, X: Rows, *, progress: Progress = False) -> NDArray[np.float64]:
         """Scores as of `decision_function`, of encrypted rows by weights that stay encrypted, within the error of the weights and of the
@@ -320,7 +322,7 @@ class Descending(Classifier):
         names = [column["name"] for column in json.loads(kept.program)["column"]]
         columns = columns_of(X, names)
         with telling(progress, unit="rows") as tell:
-            said = kept.predict(client._service, _table(columns), tell)
+            said = kept.predict(client._service, table_of(columns), tell)
         warn_clipped(said["clipped"])
         return said
 
@@ -366,7 +368,6 @@ class LogisticRegression(Descending):
         found: NDArray[np.float64] = each / each.sum(axis=1, keepdims=True)
         return found
 
-
     def predict_proba_encrypted(self, client: Client, X: Rows, *, progress: Progress = False) -> NDArray[np.float64]:
         """Probabilities of shape (rows, classes) as of `predict_proba`, of encrypted rows by weights that stay encrypted."""
         import numpy as np
@@ -384,82 +385,3 @@ def cancel(client: Client, resume: str | os.PathLike[str]) -> bool:
     """Ends the training that a file remembers (``resume`` of `LogisticRegression.fit_encrypted`), and deletes its rows at the service and the
     file; whether there was one."""
     return _native.cancel_training(client._service, resume)
-
-
-class _Start:
-    """What steps start from."""
-
-    def __init__(self, model: Any, *, anew: bool) -> None:
-        self.model = model
-        # Whether the rate begins anew; otherwise it goes on.
-        self.anew = anew
-        self.kept: _native.Kept | None = getattr(model, "_kept", None)
-        if self.kept is not None and anew:
-            raise ArgumentError("the weights stay encrypted, and the rate of their steps goes on", remedy="partial_fit_encrypted(client, X, y)")
-
-    def weights(self, program: Mapping[str, Any]) -> tuple[list[list[float]], int] | None:
-        """Weights of shape (sets, columns + 1) of the units of a program's columns, the constant last; and the steps before."""
-        import numpy as np
-
-        if self.model is None or self.kept is not None:
-            return None
-        columns = program["column"]
-        names = [column["name"] for column in columns]
-        weights, constants = np.atleast_2d(np.asarray(self.model.coef_, dtype=np.float64)), np.atleast_1d(self.model.intercept_)
-        own = getattr(self.model, "feature_names_in_", None)
-        if own is not None:
-            if sorted(own) != sorted(names):
-                raise ArgumentError(f"the weights are of columns {list(own)}, the rows have {names}", remedy="warm_start takes a model of these columns")
-            weights = weights[:, [list(own).index(name) for name in names]]
-        classes = [str(label) for label in self.model.classes_]
-        sets = 1 if len(classes) == 2 else len(classes)
-        if classes != program["target"]["classes"] or weights.shape != (sets, len(names)):
-            raise ArgumentError(
-                f"the weights are of classes {classes} and shape {weights.shape}; classes are {program['target']['classes']}, columns {len(names)}",
-                remedy="warm_start takes a linear classifier of the same classes",
-            )
-        low, high = (np.array([column[end] for column in columns], dtype=np.float64) for end in ("low", "high"))
-        middles = weights @ ((low + high) / 2) + constants
-        found = np.column_stack([weights * (high - low) / 6, middles])
-        return found.tolist(), 0 if self.anew else int(getattr(self.model, "n_steps_", 0))
-
-
-def _classes_of(program: Mapping[str, Any], labels: NDArray[Any]) -> NDArray[Any]:
-    """The classes of a program, of the type of labels."""
-    import numpy as np
-
-    return np.array([_label(text, labels) for text in program["target"]["classes"]])
-
-
-def _labels(columns: Sequence[Column], y: Any) -> NDArray[Any]:
-    """Labels of shape (rows,), one a row."""
-    import numpy as np
-
-    labels: NDArray[Any] = np.asarray(y)
-    if not columns or labels.shape != (len(columns[0][2]),):
-        rows = len(columns[0][2]) if columns else 0
-        raise ArgumentError(f"y has shape {labels.shape}, X has {rows} rows", remedy="give one label a row")
-    return labels
-
-
-def _label(text: str, labels: NDArray[Any]) -> Any:
-    """The label that has this text, of the type of others.
-
-    >>> import numpy as np
-    >>> _label("2", np.array([0, 1])), _label("False", np.array([True])), _label("no", np.array(["yes"]))
-    (np.int64(2), False, np.str_('no'))
-    """
-    return text == "True" if labels.dtype == bool else labels.dtype.type(text)
-
-
-def _table(columns: Sequence[Column], target: str | None = None, labels: NDArray[Any] | None = None) -> _native.Table:
-    """Columns, with the labels as texts beside them if there are any."""
-    packed = [(name, form, values if form == "text" else values.tobytes(), _flags(valid)) for name, form, values, valid in columns]
-    if target is None or labels is None:
-        return _native.Table.from_columns(packed)
-    texts: list[str | None] = [str(label) for label in labels]
-    return _native.Table.from_columns([*packed, (target, "text", texts, None)])
-
-
-def _flags(valid: Any) -> bytes | None:
-    return None if valid is None else valid.tobytes()
