@@ -62,7 +62,15 @@ impl QuerySource {
     /// Bytes of what is read for some of its rows and for its look-ups.
     fn bytes(&self, needed: &Needed) -> u64 {
         match self {
-            Self::Frame(frame) => needed.bytes(&frame.pieces),
+            Self::Frame(frame) => {
+                let added = frame.columns.iter();
+                let rows = Needed {
+                    tables: false,
+                    ..needed.clone()
+                };
+                let added = added.map(|columns| rows.bytes(&columns.pieces));
+                needed.bytes(&frame.pieces) + added.sum::<u64>()
+            }
             Self::Table(table) if needed.tables => table.bytes(),
             Self::Table(_) => 0,
         }

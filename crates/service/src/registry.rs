@@ -45,7 +45,7 @@ mod store;
 mod tables;
 mod unique;
 
-pub use frame::{FramePiece, StoredFrame};
+pub use frame::{FrameColumns, FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
 pub use grant::{GrantRefusal, GrantedPiece, HeldGrant};
 pub use job::{

@@ -1,4 +1,5 @@
-//! Upload grants: the owner of a stored frame lets another tenant add rows to it, and nothing else.
+//! Upload grants: the owner of a stored frame lets another tenant add rows to it, or columns beside its rows,
+//! and nothing else.
 //!
 //! A grant is a document that its owner signs and gives to whoever is to add rows. What is signed are not
 //! its bytes but [`Grant::message`]. Whoever has the document may use it, unless it names a tenant.
@@ -11,10 +12,12 @@ use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
-/// Longest document, in bytes.
-pub const MAX_BYTES: usize = 2048;
-/// What signatures of this format are about, and of nothing else.
+/// Longest document, in bytes: a frame's record holds its grants.
+pub const MAX_BYTES: usize = 32 << 10;
+/// What signatures of grants of rows are about, and of nothing else.
 const DOMAIN: &[u8] = b"cipherfn upload grant 1\0";
+/// And those of grants of columns.
+const COLUMNS_DOMAIN: &[u8] = b"cipherfn upload grant 2, columns\0";
 
 /// Names a grant: random.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,12 +62,38 @@ pub struct Grant {
     pub bytes: u64,
     /// Until when, to the second.
     pub expires: OffsetDateTime,
+    /// The columns that may be added, once; rows if absent.
+    pub columns: Option<GrantedColumns>,
+}
+
+/// Columns that may be added beside the rows of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedColumns {
+    /// Their schema, under the frame's name: JSON as files of frames have it.
+    pub schema: String,
+    /// Rows of the frame's pieces, in order: how many there are, and where the rows that share ciphertexts
+    /// begin anew.
+    pub parts: Vec<u64>,
+}
+
+impl GrantedColumns {
+    /// Their schema as a document; none where it is not JSON.
+    pub fn parsed(&self) -> serde_json::Value {
+        serde_json::from_str(&self.schema).unwrap_or_default()
+    }
+
+    /// Rows of the frame.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().copied().fold(0, u64::saturating_add)
+    }
 }
 
 impl Grant {
     /// The bytes that are signed: a domain, then each field in one way only.
     pub fn message(&self) -> Vec<u8> {
-        let mut message = DOMAIN.to_vec();
+        let domain = self.columns.as_ref().map_or(DOMAIN, |_| COLUMNS_DOMAIN);
+        let mut message = domain.to_vec();
         message.extend(self.id.0);
         message.extend(self.owner.0);
         message.extend(self.frame.to_bytes());
@@ -73,6 +102,11 @@ impl Grant {
         message.extend(self.objects.to_le_bytes());
         message.extend(self.bytes.to_le_bytes());
         message.extend(self.expires.unix_timestamp().to_le_bytes());
+        if let Some(columns) = &self.columns {
+            message.extend((columns.parts.len() as u64).to_le_bytes());
+            message.extend(columns.parts.iter().flat_map(|rows| rows.to_le_bytes()));
+            message.extend(columns.schema.as_bytes());
+        }
         message
     }
 }
@@ -102,6 +136,8 @@ struct GrantV1 {
     bytes: u64,
     #[serde(with = "time::serde::rfc3339")]
     expires: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<GrantedColumns>,
     key: PublicKey,
     signature: Signature,
 }
@@ -111,11 +147,14 @@ crate::versions! {
     enum GrantVersions, read by serde_json::from_slice, error serde_json::Error {
         /// Rows of a frame.
         V1(GrantV1) = 1,
+        /// Columns beside its rows.
+        V2(GrantV1) = 2,
     }
 }
 
 impl From<GrantVersions> for SignedGrant {
-    fn from(GrantVersions::V1(document): GrantVersions) -> Self {
+    fn from(versions: GrantVersions) -> Self {
+        let (GrantVersions::V1(document) | GrantVersions::V2(document)) = versions;
         Self {
             grant: Grant {
                 id: document.grant,
@@ -125,6 +164,7 @@ impl From<GrantVersions> for SignedGrant {
                 objects: document.objects,
                 bytes: document.bytes,
                 expires: document.expires,
+                columns: document.columns,
             },
             key: document.key,
             signature: document.signature,
@@ -136,7 +176,7 @@ impl From<&SignedGrant> for GrantV1 {
     fn from(signed: &SignedGrant) -> Self {
         let grant = &signed.grant;
         Self {
-            format: 1,
+            format: format_of(grant.columns.as_ref()),
             grant: grant.id,
             owner: grant.owner,
             frame: grant.frame,
@@ -144,9 +184,18 @@ impl From<&SignedGrant> for GrantV1 {
             objects: grant.objects,
             bytes: grant.bytes,
             expires: grant.expires,
+            columns: grant.columns.clone(),
             key: signed.key,
             signature: signed.signature,
         }
+    }
+}
+
+/// The format that has what a grant is for.
+const fn format_of(columns: Option<&GrantedColumns>) -> u16 {
+    match columns {
+        None => 1,
+        Some(_) => 2,
     }
 }
 
@@ -172,6 +221,28 @@ pub enum GrantError {
         /// Version found.
         found: u16,
     },
+    /// A format that does not have what the grant is for.
+    #[error(
+        "the grant has format {found}, and grants of columns, and no others, have format 2; ask the frame's owner for it"
+    )]
+    Kind {
+        /// Version found.
+        found: u16,
+    },
+}
+
+impl GrantV1 {
+    /// That rows are of format 1 and columns of format 2: either is signed as what it is.
+    fn checked(self) -> Result<Self, GrantError> {
+        let found = self.format;
+        if !GrantVersions::VERSIONS.contains(&found) {
+            return Err(GrantError::Format { found });
+        }
+        if found != format_of(self.columns.as_ref()) {
+            return Err(GrantError::Kind { found });
+        }
+        Ok(self)
+    }
 }
 
 impl SignedGrant {
@@ -182,7 +253,9 @@ impl SignedGrant {
         }
         let found = json_version(bytes).map_err(|error| GrantError::Json(error.into()))?;
         let document = GrantVersions::read(found, bytes).ok_or(GrantError::Format { found })?;
-        Ok(document.map_err(GrantError::Json)?.into())
+        let (GrantVersions::V1(document) | GrantVersions::V2(document)) =
+            document.map_err(GrantError::Json)?;
+        Ok(GrantVersions::V1(document.checked()?).into())
     }
 
     /// The document.
@@ -200,104 +273,11 @@ impl Serialize for SignedGrant {
 /// In a document that holds it: of the format that this build writes.
 impl<'de> Deserialize<'de> for SignedGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let document = GrantV1::deserialize(deserializer)?;
-        if document.format != 1 {
-            let found = document.format;
-            return Err(serde::de::Error::custom(GrantError::Format { found }));
-        }
+        let document = GrantV1::deserialize(deserializer)?.checked();
+        let document = document.map_err(serde::de::Error::custom)?;
         Ok(GrantVersions::V1(document).into())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signed() -> SignedGrant {
-        SignedGrant {
-            grant: Grant {
-                id: GrantId([1; 16]),
-                owner: TenantId([2; 16]),
-                frame: FrameId::from_bytes([3; 16]),
-                to: None,
-                objects: 4,
-                bytes: 5,
-                expires: OffsetDateTime::UNIX_EPOCH,
-            },
-            key: PublicKey::from_bytes([6; 32]),
-            signature: Signature::from_bytes([7; 64]),
-        }
-    }
-
-    /// Exact bytes: grants that were given away must stay readable.
-    #[test]
-    fn documents_have_exactly_these_bytes() {
-        let text = format!(
-            r#"{{"format":1,"grant":"{}","owner":"{}","frame":"{}","objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
-            "01".repeat(16),
-            "02".repeat(16),
-            "03".repeat(16),
-            "06".repeat(32),
-            "07".repeat(64),
-        );
-        assert_eq!(signed().to_json().unwrap(), text);
-        assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed());
-        assert_eq!(
-            serde_json::from_str::<SignedGrant>(&text).unwrap(),
-            signed()
-        );
-        let other = text.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(
-            SignedGrant::from_json(other.as_bytes()),
-            Err(GrantError::Format { found: 2 })
-        ));
-        assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
-        for bad in [
-            &text[1..],
-            "{}",
-            &text.replace("objects", "rows"),
-            &" ".repeat(3000),
-        ] {
-            assert!(SignedGrant::from_json(bad.as_bytes()).is_err(), "{bad}");
-        }
-    }
-
-    /// Nothing of a grant can be changed without changing what is signed.
-    #[test]
-    fn every_field_is_signed() {
-        let grant = signed().grant;
-        let changed = [
-            Grant {
-                id: GrantId([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                owner: TenantId([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                frame: FrameId::from_bytes([9; 16]),
-                ..grant.clone()
-            },
-            Grant {
-                to: Some(TenantId([0; 16])),
-                ..grant.clone()
-            },
-            Grant {
-                objects: 5,
-                ..grant.clone()
-            },
-            Grant {
-                bytes: 6,
-                ..grant.clone()
-            },
-            Grant {
-                expires: grant.expires + time::Duration::SECOND,
-                ..grant.clone()
-            },
-        ];
-        for other in changed {
-            assert_ne!(other.message(), grant.message(), "{other:?}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Upload grants: rows that others add to a frame. Documents of version 2.
+//! Upload grants: rows and columns that others add to a frame. Documents of version 2.
 
 use super::frames::FrameId;
 use super::grant::{GrantId, SignedGrant, TenantId};
@@ -15,7 +15,7 @@ pub const MAX_GRANTS: usize = 32;
 pub struct GrantedPieces {
     /// The grant by which they are added.
     pub grant: SignedGrant,
-    /// The pieces, in the order of their rows.
+    /// The pieces, in the order of their rows; of a grant of columns all of them.
     pub pieces: Vec<ChunkFile>,
 }
 
@@ -25,7 +25,7 @@ pub struct GrantedPieces {
 pub struct Revocation {
     /// The grant that ends.
     pub grant: GrantId,
-    /// Whether the rows that were added by it are removed.
+    /// Whether the rows or columns that were added by it are removed.
     #[serde(default)]
     pub drop_rows: bool,
 }
@@ -51,6 +51,9 @@ pub struct GrantStatus {
     pub bytes_used: u64,
     /// Rows that were added by it.
     pub rows: u64,
+    /// Names of the columns that may be added; absent of a grant of rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Until when it can be used.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,

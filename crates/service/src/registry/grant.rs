@@ -5,18 +5,21 @@
 //!      |  expires, used up                                       |
 //!      `-- revoked ----------------------------------------------'  with its rows, if asked
 //! ```
-//! A piece counts as soon as an address for it is given out, whether or not it arrives: what strangers
+//! A grant of columns is used once: all their pieces are added together, beside the rows that the frame had
+//! when it was made. A piece counts as soon as an address for it is given out, whether or not it arrives: what strangers
 //! can store is bounded by grants alone. Grants and pieces are in one record, so that a piece is added and
 //! counted at once, or not at all; a piece is there once however often it is sent.
 
-use super::{FramePiece, StoredFrame};
+use super::{FrameColumns, FramePiece, StoredFrame};
 use crate::Tenant;
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 /// Most rows of a frame, by which pieces are held: what `cipherfn_frame` has room for.
@@ -45,7 +48,7 @@ pub struct GrantedPiece {
 }
 
 /// Why a grant does not allow something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrantRefusal {
     /// There is no such grant or frame, it is not as its owner signed it, or it is another tenant's:
     /// which of these is nobody's business.
@@ -68,6 +71,12 @@ pub enum GrantRefusal {
     Pieces,
     /// More rows than a frame may have.
     Rows,
+    /// Rows for a frame that has columns of others, which have none for them.
+    BesideColumns,
+    /// Columns beside other rows than the frame has now.
+    OtherRows,
+    /// A column that the frame has already.
+    Taken(String),
 }
 
 impl HeldGrant {
@@ -82,7 +91,14 @@ impl HeldGrant {
             objects_used: self.pieces.len() as u32,
             bytes: grant.bytes,
             bytes_used: self.bytes_used(),
-            rows: self.pieces.iter().filter_map(|piece| piece.rows).sum(),
+            rows: match grant.columns {
+                None => self.pieces.iter().filter_map(|piece| piece.rows).sum(),
+                Some(_) => 0,
+            },
+            columns: match &grant.columns {
+                None => Vec::new(),
+                Some(columns) => names(&columns.parsed()).map(ToOwned::to_owned).collect(),
+            },
             expires: grant.expires,
         }
     }
@@ -120,6 +136,11 @@ impl StoredFrame {
         if let Some(known) = self.held(terms.id) {
             let taken = GrantRefusal::Malformed("grant", "is the id of another grant");
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
+        }
+        match &terms.columns {
+            None if !self.columns.is_empty() => return Err(GrantRefusal::BesideColumns),
+            None => {}
+            Some(columns) => self.takes(columns)?,
         }
         let mut frame = self.clone();
         // Those that ran out make room; of those that added rows it is still to be told which these are.
@@ -201,6 +222,16 @@ impl StoredFrame {
         now: OffsetDateTime,
     ) -> Result<Self, GrantRefusal> {
         let mut held = self.granted(presented, by, now)?.clone();
+        let columns = presented.grant.columns.as_ref();
+        let known = self.columns.iter();
+        let mut known = known.filter(|own| own.grant == presented.grant.id);
+        match (columns, known.next()) {
+            (Some(_), Some(known)) if known.pieces == pieces => return Ok(self.clone()),
+            (Some(_), Some(_)) => return Err(GrantRefusal::Known(0)),
+            (Some(columns), None) => self.takes(columns)?,
+            (None, _) if !self.columns.is_empty() => return Err(GrantRefusal::BesideColumns),
+            (None, _) => {}
+        }
         let mut frame = self.clone();
         for (place, piece) in pieces.iter().enumerate() {
             let own = held.pieces.iter_mut().find(|own| own.file == piece.file);
@@ -212,9 +243,21 @@ impl StoredFrame {
                 return Err(GrantRefusal::Known(place));
             }
             own.rows = Some(piece.rows);
-            frame.pieces.push(*piece);
+            if columns.is_none() {
+                frame.pieces.push(*piece);
+            }
         }
-        if frame.pieces.len() > MAX_PIECES {
+        if let Some(columns) = columns {
+            if pieces.iter().map(|piece| piece.rows).sum::<u64>() != self.rows() {
+                return Err(GrantRefusal::OtherRows);
+            }
+            frame.columns.push(FrameColumns {
+                grant: presented.grant.id,
+                schema: columns.parsed(),
+                pieces: pieces.to_vec(),
+            });
+        }
+        if frame.all_pieces().count() > MAX_PIECES {
             return Err(GrantRefusal::Pieces);
         }
         if frame.rows() > MAX_FRAME_ROWS {
@@ -223,7 +266,21 @@ impl StoredFrame {
         Ok(frame.with(&held).counted())
     }
 
-    /// The frame without a grant; without the rows that were added by it, if asked.
+    /// That columns go beside the rows of this frame as they are now.
+    fn takes(&self, columns: &GrantedColumns) -> Result<(), GrantRefusal> {
+        let parts = self.pieces.iter().map(|piece| &piece.rows);
+        if !columns.parts.iter().eq(parts) {
+            return Err(GrantRefusal::OtherRows);
+        }
+        let (whole, added) = (self.whole_schema(), columns.parsed());
+        let taken: BTreeSet<&str> = names(&whole).collect();
+        match names(&added).find(|name| taken.contains(name)) {
+            Some(name) => Err(GrantRefusal::Taken(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The frame without a grant; without what was added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
         let held = self.held(id).ok_or(GrantRefusal::Unknown)?;
         let mut frame = self.clone();
@@ -231,6 +288,7 @@ impl StoredFrame {
         if drop_rows {
             let is_added = |file| held.piece(file).is_some_and(|piece| piece.rows.is_some());
             frame.pieces.retain(|piece| !is_added(piece.file));
+            frame.columns.retain(|columns| columns.grant != id);
         }
         Ok(frame.counted())
     }
@@ -242,8 +300,7 @@ impl StoredFrame {
 
     /// Whether a file is one of its pieces.
     pub fn has(&self, file: ChunkFile) -> bool {
-        self.pieces
-            .iter()
+        self.all_pieces()
             .any(|piece| piece.file.sha256 == file.sha256)
     }
 
@@ -263,6 +320,13 @@ impl StoredFrame {
         self.schema["rows"] = self.rows().into();
         self
     }
+}
+
+/// Names of the columns of a schema.
+fn names(schema: &Value) -> impl Iterator<Item = &str> {
+    let columns = schema.get("column").and_then(Value::as_array);
+    let names = columns.into_iter().flatten().map(|own| own.get("name"));
+    names.filter_map(|name| name.and_then(Value::as_str))
 }
 
 impl From<GrantRefusal> for Problem {
@@ -306,6 +370,18 @@ impl From<GrantRefusal> for Problem {
             GrantRefusal::Pieces => (
                 MalformedFrame,
                 format!("the frame would have more than {MAX_PIECES} pieces; its owner has to upload it anew in larger ones"),
+            ),
+            GrantRefusal::BesideColumns => (
+                MalformedRequest,
+                "the frame has columns that others added, which have nothing for more rows; revoke their grant with what came by it (drop_rows)".to_owned(),
+            ),
+            GrantRefusal::OtherRows => (
+                MalformedFrame,
+                "the columns are for other rows than the frame has now: some were added or dropped since the grant was made, or not all rows were sent; send them all, or ask the frame's owner for another grant".to_owned(),
+            ),
+            GrantRefusal::Taken(name) => (
+                MalformedRequest,
+                format!("columns: {name:?} is a column of the frame already; give the new one another name"),
             ),
             GrantRefusal::Rows => (
                 MalformedFrame,
