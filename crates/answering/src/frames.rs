@@ -53,7 +53,7 @@ pub struct Asking {
 #[derive(Clone)]
 pub(crate) enum QuerySource {
     /// A frame of the tenant's.
-    Frame(StoredFrame),
+    Frame(Box<StoredFrame>),
     /// A published table in the clear.
     Table(Box<PublishedTable>),
 }
@@ -124,7 +124,7 @@ impl Answering {
         prepared
             .require(Demand::Bits(query.min_bits))
             .map_err(|error| refused(&error))?;
-        let frames = stored.into_iter().map(QuerySource::Frame);
+        let frames = stored.into_iter().map(Box::new).map(QuerySource::Frame);
         let given: Vec<QuerySource> = frames
             .chain(
                 tables

@@ -83,7 +83,9 @@ impl Answering {
             let mut loaded = Vec::with_capacity(needed.len());
             for (source, needed) in asking.sources.iter().zip(needed) {
                 loaded.push(match source {
-                    QuerySource::Frame(frame) => self.load_frame((frame, asking), needed).await?,
+                    QuerySource::Frame(frame) => {
+                        self.load_frame((&**frame, asking), needed).await?
+                    }
                     QuerySource::Table(table) if needed.tables => {
                         self.load_table(table, asking.prepared.set, call).await?
                     }

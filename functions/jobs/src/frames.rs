@@ -66,7 +66,7 @@ impl Jobs {
             FrameDeclared::New => (StatusCode::CREATED, frame),
             FrameDeclared::Known(known) => {
                 let id = known.id;
-                (StatusCode::OK, live_frame(Some(known), id, call.now)?)
+                (StatusCode::OK, live_frame(Some(*known), id, call.now)?)
             }
             FrameDeclared::Quota => {
                 let detail = format!(

@@ -37,8 +37,11 @@ impl Jobs {
         })?;
         let frame = self.frame(tenant, id, call).await?;
         if let Some(columns) = &grant.grant.columns {
-            let whole = columns_of(columns)
-                .and_then(|own| whole_schema_of(&frame)?.beside(&own).map_err(refused));
+            let whole = columns_of(columns).and_then(|own| {
+                whole_schema_of(&frame)?
+                    .beside(&own)
+                    .map_err(|error| refused(&error))
+            });
             whole?;
         } else if !schema_of(&frame)?.lookups().is_empty() {
             let detail = "frame: it can be looked up, by tables that have to hold every row, so nobody can add some; put the rows together and upload that";
@@ -169,7 +172,7 @@ impl Jobs {
 
 /// The schema of granted columns.
 fn columns_of(columns: &GrantedColumns) -> Result<Schema, Failure> {
-    let schema = Schema::from_json(columns.schema.as_bytes()).map_err(refused)?;
+    let schema = Schema::from_json(columns.schema.as_bytes()).map_err(|error| refused(&error))?;
     let rows = Rows {
         count: Some(columns.rows()),
         padded: schema.rows().padded,
@@ -177,7 +180,7 @@ fn columns_of(columns: &GrantedColumns) -> Result<Schema, Failure> {
     Ok(schema.with_rows(rows))
 }
 
-fn refused(error: SchemaError) -> Failure {
+fn refused(error: &SchemaError) -> Failure {
     let detail = format!("columns: {error}");
     Problem::new(ProblemType::MalformedRequest, detail).into()
 }

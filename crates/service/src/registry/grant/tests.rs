@@ -45,12 +45,12 @@ fn frame() -> StoredFrame {
 }
 
 /// A column beside rows in such parts.
-fn columns(name: &str, parts: &[u64]) -> Option<GrantedColumns> {
+fn columns(name: &str, parts: &[u64]) -> GrantedColumns {
     let schema = serde_json::json!({ "name": "sales", "column": [{ "name": name }] });
-    Some(GrantedColumns {
+    GrantedColumns {
         schema: schema.to_string(),
         parts: parts.to_vec(),
-    })
+    }
 }
 
 /// Two pieces of 25 bytes together, for an hour.
@@ -132,7 +132,7 @@ fn pieces_are_reserved_once_and_added_once() {
 
 #[test]
 fn columns_are_added_once_beside_the_rows_that_they_are_for() {
-    let own = grant(|grant| grant.columns = columns("class", &[5]));
+    let own = grant(|grant| grant.columns = Some(columns("class", &[5])));
     let offered = frame().offered(&own, NOW).unwrap();
     let reserved = |frame: &StoredFrame, grant: &SignedGrant, number| {
         frame.reserved(grant, &bob(), &[file(number, 10)], NOW)
@@ -167,14 +167,14 @@ fn columns_are_added_once_beside_the_rows_that_they_are_for() {
     assert_eq!(add(&more, &own, &[piece(2)]), Err(GrantRefusal::Known(0)));
     let other = grant(|grant| {
         grant.id = GrantId::from_bytes([7; 16]);
-        grant.columns = columns("kind", &[5]);
+        grant.columns = Some(columns("kind", &[5]));
     });
     let both = added.offered(&other, NOW).unwrap();
     assert_eq!(reserved(&both, &other, 1), Err(GrantRefusal::Known(0)));
     let taken = |name: &str| {
         let taken = grant(|grant| {
             grant.id = GrantId::from_bytes([8; 16]);
-            grant.columns = columns(name, &[5]);
+            grant.columns = Some(columns(name, &[5]));
         });
         added.offered(&taken, NOW).map(drop)
     };
