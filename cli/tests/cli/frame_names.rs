@@ -97,18 +97,35 @@ fn owners_who_share_a_secret_join_texts_that_nobody_else_sees() {
     };
     assert!(show(&[]).contains("is not at hand"), "{}", show(&[]));
     let unknown = show(&["--keys", "keys"]);
-    assert!(unknown.contains("clinic ") && !unknown.contains("town"), "{unknown}");
+    assert!(
+        unknown.contains("clinic ") && !unknown.contains("town"),
+        "{unknown}"
+    );
     let known = show(&["--keys", "keys", "--schema", "clinics.toml"]);
-    assert!(known.contains("town") && known.contains("sent as ~"), "{known}");
+    assert!(
+        known.contains("town") && known.contains("sent as ~"),
+        "{known}"
+    );
 
     let frames = ["--plan", "joined.sql", "visits.cff", "clinics.cff"];
     let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &frames].concat());
     let without = failure(&run(&["explain"]));
-    assert!(without.contains("there is no frame \"visits\""), "{without}");
+    assert!(
+        without.contains("there is no frame \"visits\""),
+        "{without}"
+    );
     let explained = success(&run(&["explain", "--keys", "keys"]));
     assert!(explained.contains("column town: exact"), "{explained}");
     success(&run(&["query", "--keys", "keys", "-o", "joined.cfa"]));
-    let decrypt = ["decrypt", "--keys", "keys", "--input", "joined.cfa", "-o", "-"];
+    let decrypt = [
+        "decrypt",
+        "--keys",
+        "keys",
+        "--input",
+        "joined.cfa",
+        "-o",
+        "-",
+    ];
     // Texts are in the order of their names, and not of their hashes.
     assert_eq!(
         success(&run(&decrypt)),
@@ -119,11 +136,17 @@ fn owners_who_share_a_secret_join_texts_that_nobody_else_sees() {
     fs::remove_file(sandbox.path("other/names.key")).unwrap();
     encrypt("clinics", "other", &["--hash-names"]);
     let refused = failure(&run(&["query", "--keys", "keys", "-o", "none.cfa"]));
-    assert!(refused.contains("there is no frame \"clinics\""), "{refused}");
+    assert!(
+        refused.contains("there is no frame \"clinics\""),
+        "{refused}"
+    );
     // And a frame with its names in the clear has other texts than one without.
     encrypt("clinics", "other", &[]);
     let refused = failure(&run(&["query", "--keys", "keys", "-o", "none.cfa"]));
-    assert!(refused.contains("with hashed names: ") && refused.contains("\"clinic\""), "{refused}");
+    assert!(
+        refused.contains("with hashed names: ") && refused.contains("\"clinic\""),
+        "{refused}"
+    );
     sandbox.write("keys/names.key", "not a secret");
     let refused = failure(&run(&["explain", "--keys", "keys"]));
     assert!(refused.contains("names.key"), "{refused}");

@@ -73,7 +73,10 @@ fn stages_over_a_service_answer_as_polars_does() {
     }
     let known = ["frame", "list", "--service", &dev.url, "--keys", "keys"];
     let known = success(&sandbox.run(&known));
-    assert!(names.iter().all(|name| known.contains(name.as_str())), "{known}");
+    assert!(
+        names.iter().all(|name| known.contains(name.as_str())),
+        "{known}"
+    );
     for case in cases["cases"].as_array().unwrap() {
         let sql = case["sql"].as_str().unwrap();
         sandbox.write("plan.sql", sql);

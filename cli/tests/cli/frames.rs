@@ -1,6 +1,10 @@
 //! Encrypted frames on files, from CSV to CSV.
 
 use crate::support::{Sandbox, failure, success, usage};
+use cipherfn_frame::plan::Plan;
+use cipherfn_frame::reply::{Reply, query_hash};
+use cipherfn_frame::schema::{Rows, Schema};
+use std::fs;
 
 const SALES: &str = r#"
 format = 1
@@ -249,6 +253,63 @@ fn what_does_not_fit_is_named() {
     ];
     let refused = failure(&sandbox.run(&command));
     assert!(refused.contains("encrypted under another key"), "{refused}");
+}
+
+/// Whoever evaluates says more of its sums than was asked: what they are worth does not follow from that.
+#[test]
+fn how_many_rows_a_sum_has_is_not_believed_of_the_answer() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    let frame = ["--plan", "group.sql", "sales.cff"];
+    let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &frame].concat());
+    let query = ["query", "--evaluation-key", "keys/expansion.cfk", "--force"];
+    let query = |more: &[&str]| success(&run(&[&query[..], &["-o", "group.cfa"], more].concat()));
+    let decrypt = [
+        "decrypt",
+        "--keys",
+        "keys",
+        "--input",
+        "group.cfa",
+        "-o",
+        "-",
+    ];
+    let decrypt = |more: &[&str]| run(&[&decrypt[..], more].concat());
+    query(&[]);
+    assert_eq!(success(&decrypt(&[])), "region,rows\nnorth,1\nsouth,2\n");
+    let honest = Reply::from_bytes(&fs::read(sandbox.path("group.cfa")).unwrap()).unwrap();
+    // As many ciphertexts, with a hash that says the same.
+    let rows = Rows {
+        count: Some(3),
+        padded: false,
+    };
+    let schema = Schema::from_toml(SALES).unwrap().with_rows(rows);
+    let plan = Plan::from_sql(GROUP, std::slice::from_ref(&schema)).unwrap();
+    let named = |rows| query_hash(&plan, &[&schema], rows).unwrap();
+    assert_eq!(honest.query, named(honest.rows_per_sum));
+    for rows_per_sum in [0, 3, 4, u32::MAX] {
+        let lie = Reply {
+            rows_per_sum,
+            query: named(rows_per_sum),
+            ..honest.clone()
+        };
+        fs::write(sandbox.path("group.cfa"), lie.to_bytes()).unwrap();
+        let refused = failure(&decrypt(&[]));
+        let said = format!("says that it sums {rows_per_sum} rows");
+        assert!(refused.contains(&said), "{refused}");
+    }
+    let other = Reply {
+        query: named(3),
+        ..honest
+    };
+    fs::write(sandbox.path("group.cfa"), other.to_bytes()).unwrap();
+    let refused = failure(&decrypt(&[]));
+    assert!(refused.contains("another plan"), "{refused}");
+    // What was asked for otherwise is told when it is decrypted.
+    query(&["--rows-per-sum", "2"]);
+    let refused = failure(&decrypt(&[]));
+    assert!(refused.contains("says that it sums 2 rows"), "{refused}");
+    let found = success(&decrypt(&["--rows-per-sum", "2"]));
+    assert_eq!(found, "region,rows\nnorth,1\nsouth,2\n");
 }
 
 /// A schema of one file's columns, made and encrypted by whatever form the file has.

@@ -76,14 +76,14 @@ impl Service {
         self.ask(path, &declaration).await
     }
 
-    /// Lets others add rows to a frame of the caller's, by a grant that the caller has signed.
+    /// Lets others add rows or columns to a frame of the caller's, by a grant that the caller has signed.
     pub async fn offer_grant(&self, grant: &SignedGrant) -> Result<FrameStatus, ServiceError> {
         let frame = frame_of(grant)?.to_string();
         self.ask(Route::OfferGrant.path(ApiVersion::V2, &frame), grant)
             .await
     }
 
-    /// Ends a grant of a frame of the caller's, and removes the rows that were added by it if asked.
+    /// Ends a grant of a frame of the caller's, and removes what was added by it if asked.
     pub async fn revoke_grant(
         &self,
         frame: FrameId,
@@ -94,7 +94,7 @@ impl Service {
     }
 
     /// Uploads pieces by a grant of somebody else, one after the other, and adds them to the frame that it
-    /// is for. Pieces that were added before are not added again; where the pieces break off with `None`,
+    /// is for: as its last rows, or of a grant of columns as columns beside all. Pieces that were added before are not added again; where the pieces break off with `None`,
     /// nothing is added, and there is no status.
     pub async fn add_rows(
         &self,

@@ -6,6 +6,7 @@ use cipherfn_frame::file::{FileError, FileHead, FrameWriter};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::SecretKey;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Rows that share ciphertexts.
@@ -44,6 +45,8 @@ pub struct EncryptedFile<'a, W> {
     /// Rows that the schema says.
     count: u64,
     padded: bool,
+    /// Numbers of rows behind which rows that share ciphertexts begin anew, whatever there is room for.
+    ends: BTreeSet<u64>,
 }
 
 impl<'a, W: Write> EncryptedFile<'a, W> {
@@ -78,7 +81,20 @@ impl<'a, W: Write> EncryptedFile<'a, W> {
             written: 0,
             count: schema.rows().count.unwrap_or_default(),
             padded: schema.rows().padded,
+            ends: BTreeSet::new(),
         })
+    }
+
+    /// Lets rows share ciphertexts within parts of so many rows only: as those of a frame do that was
+    /// uploaded in such pieces, for columns that are added beside them.
+    #[must_use]
+    pub fn in_parts(mut self, parts: &[u64]) -> Self {
+        let ends = parts.iter().scan(0_u64, |end, rows| {
+            *end = end.saturating_add(*rows);
+            Some(*end)
+        });
+        self.ends = ends.collect();
+        self
     }
 
     /// Takes a row.
@@ -114,7 +130,7 @@ impl<'a, W: Write> EncryptedFile<'a, W> {
 
     fn put(&mut self, row: Option<Units>) -> Result<(), FrameFileError> {
         self.chunk.push(row);
-        if self.chunk.len() == CHUNK {
+        if self.chunk.len() == CHUNK || self.ends.contains(&self.rows()) {
             self.flush()?;
         }
         Ok(())

@@ -53,7 +53,7 @@ pub struct Asking {
 #[derive(Clone)]
 pub(crate) enum QuerySource {
     /// A frame of the tenant's.
-    Frame(StoredFrame),
+    Frame(Box<StoredFrame>),
     /// A published table in the clear.
     Table(Box<PublishedTable>),
 }
@@ -62,7 +62,15 @@ impl QuerySource {
     /// Bytes of what is read for some of its rows and for its look-ups.
     fn bytes(&self, needed: &Needed) -> u64 {
         match self {
-            Self::Frame(frame) => needed.bytes(&frame.pieces),
+            Self::Frame(frame) => {
+                let added = frame.columns.iter();
+                let rows = Needed {
+                    tables: false,
+                    ..needed.clone()
+                };
+                let added = added.map(|columns| rows.bytes(&columns.pieces));
+                needed.bytes(&frame.pieces) + added.sum::<u64>()
+            }
             Self::Table(table) if needed.tables => table.bytes(),
             Self::Table(_) => 0,
         }
@@ -116,7 +124,7 @@ impl Answering {
         prepared
             .require(Demand::Bits(query.min_bits))
             .map_err(|error| refused(&error))?;
-        let frames = stored.into_iter().map(QuerySource::Frame);
+        let frames = stored.into_iter().map(Box::new).map(QuerySource::Frame);
         let given: Vec<QuerySource> = frames
             .chain(
                 tables

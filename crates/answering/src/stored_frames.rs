@@ -13,7 +13,8 @@ use cipherfn_service::registry::{FramePiece, Input, StoredFrame, live_frame};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::WarmKey;
-use cipherfn_serving::frames::{self, StoredRows};
+use cipherfn_serving::frames::{self, StoredColumns, StoredRows};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -82,7 +83,9 @@ impl Answering {
             let mut loaded = Vec::with_capacity(needed.len());
             for (source, needed) in asking.sources.iter().zip(needed) {
                 loaded.push(match source {
-                    QuerySource::Frame(frame) => self.load_frame((frame, asking), needed).await?,
+                    QuerySource::Frame(frame) => {
+                        self.load_frame((&**frame, asking), needed).await?
+                    }
                     QuerySource::Table(table) if needed.tables => {
                         self.load_table(table, asking.prepared.set, call).await?
                     }
@@ -103,11 +106,52 @@ impl Answering {
         (frame, asking): (&StoredFrame, &Asking),
         needed: &Needed,
     ) -> Result<frames::StoredFrame, Failure> {
-        let head = head(frame)?;
+        let head = head_of(frame, &frame.schema)?;
+        let (tables, mut chunks) = self
+            .load_rows(frame, (&head, &frame.pieces), needed)
+            .await?;
+        for columns in &frame.columns {
+            let own = head_of(frame, &columns.schema)?;
+            let needed = Needed {
+                tables: false,
+                ..needed.clone()
+            };
+            let pieces = (&own, columns.pieces.as_slice());
+            let (_, added) = self.load_rows(frame, pieces, &needed).await?;
+            let mut first = 0;
+            let added = added.into_iter().map(|chunk| {
+                let own = first;
+                first += chunk.rows as u64;
+                (own, chunk)
+            });
+            let added = StoredColumns {
+                name: format!("the columns of grant {}", columns.grant),
+                inputs: own.schema.row_inputs().len(),
+                chunks: added.collect(),
+            };
+            let put = added.put_beside(&mut chunks, &needed.rows);
+            put.map_err(|error| damaged(&error))?;
+        }
+        let schema = self::head(frame)?.schema;
+        let loaded = if needed.tables {
+            frames::StoredFrame::new(asking.prepared.set, schema, chunks, &tables)
+        } else {
+            frames::StoredFrame::without_tables(schema, chunks)
+        };
+        Ok(loaded.map_err(|error| damaged(&error))?)
+    }
+
+    /// Tables and chunks of pieces; those of which nothing is needed have none of their inputs.
+    async fn load_rows(
+        &self,
+        frame: &StoredFrame,
+        (head, pieces): (&FileHead, &[FramePiece]),
+        needed: &Needed,
+    ) -> Result<(Vec<Vec<u8>>, Vec<StoredRows>), Failure> {
         let inputs = head.schema.row_inputs().len();
         let mut tables = vec![Vec::new(); head.schema.lookups().len()];
         let (mut chunks, mut first) = (Vec::new(), 0);
-        for (number, piece) in frame.pieces.iter().enumerate() {
+        for (number, piece) in pieces.iter().enumerate() {
             let own = first..first + piece.rows;
             first = own.end;
             if !needed.is_in(number, &own) {
@@ -119,7 +163,7 @@ impl Answering {
                 continue;
             }
             let bytes = self.sound_piece(frame, (number, *piece)).await?;
-            let read = read_piece(&bytes, &head, piece.rows);
+            let read = read_piece(&bytes, head, piece.rows);
             let (own_tables, own_chunks) = read.map_err(|problem| {
                 let detail = format!("piece {number} of frame {}: {problem}", frame.id);
                 Problem::new(ProblemType::MalformedFrame, detail)
@@ -129,12 +173,7 @@ impl Answering {
             }
             chunks.extend(own_chunks);
         }
-        let loaded = if needed.tables {
-            frames::StoredFrame::new(asking.prepared.set, head.schema, chunks, &tables)
-        } else {
-            frames::StoredFrame::without_tables(head.schema, chunks)
-        };
-        Ok(loaded.map_err(|error| damaged(&error))?)
+        Ok((tables, chunks))
     }
 
     async fn sound_piece(
@@ -155,9 +194,14 @@ impl Answering {
     }
 }
 
-/// What the record says is public of a frame.
+/// What the record says is public of a frame, with columns that others added.
 pub(crate) fn head(frame: &StoredFrame) -> Result<FileHead, Failure> {
-    let json = serde_json::to_vec(&frame.schema);
+    head_of(frame, &frame.whole_schema())
+}
+
+/// The head of files of this schema in a frame.
+fn head_of(frame: &StoredFrame, schema: &Value) -> Result<FileHead, Failure> {
+    let json = serde_json::to_vec(schema);
     let schema = json
         .map_err(|error| error.to_string())
         .and_then(|json| Schema::from_json(&json).map_err(|error| error.to_string()))

@@ -1,5 +1,6 @@
 //! What is public of an encrypted data frame: names, types, ranges, what each column is for.
 
+mod beside;
 mod document;
 mod domain;
 mod error;
@@ -10,9 +11,9 @@ mod rows;
 
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
+pub(crate) use hashed::TokenKind;
 pub use hashed::{KnownNames, NameHasher, SECRET_LEN, Sent};
-pub(crate) use hashed::Named;
-pub use names::Names;
+pub use names::NameForm;
 pub use rows::Rows;
 
 use cipherfn_protocol::hash::Hash;
@@ -50,7 +51,7 @@ pub struct Schema {
     columns: Vec<Column>,
     lookups: Vec<LookupIndex>,
     cells: Option<Hash>,
-    names: Names,
+    names: NameForm,
 }
 
 /// A column.
@@ -197,7 +198,7 @@ impl Schema {
             columns,
             lookups,
             cells: None,
-            names: Names::Clear,
+            names: NameForm::Clear,
         };
         schema.check_lookups()?;
         Ok(schema)
@@ -217,7 +218,7 @@ impl Schema {
     #[must_use]
     pub fn with_rows(mut self, rows: Rows) -> Self {
         self.rows = rows;
-        if let Names::Revealed(sent) = &mut self.names {
+        if let NameForm::Revealed(sent) = &mut self.names {
             sent.schema.rows = rows;
         }
         self

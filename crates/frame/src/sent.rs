@@ -4,7 +4,7 @@ use crate::plan::{
     Aggregate, Expression, GroupBy, JoinType, KeyPair, Literal, Merge, NamedAggregate, Plan,
     PlanStep, Renaming, SortKey,
 };
-use crate::schema::{Domain, NameHasher, Named, Schema};
+use crate::schema::{Domain, NameHasher, Schema, TokenKind};
 
 /// What is added to names that are taken, of plans that say nothing: it tells nothing.
 const SUFFIX: &str = "_right";
@@ -225,7 +225,9 @@ impl Sender<'_> {
 
     fn literal(&self, literal: &Literal, keeps: bool) -> Literal {
         match literal {
-            Literal::Text(text) if !keeps => Literal::Text(self.hasher.token(Named::Text, text)),
+            Literal::Text(text) if !keeps => {
+                Literal::Text(self.hasher.token(TokenKind::Text, text))
+            }
             other => other.clone(),
         }
     }
@@ -268,7 +270,7 @@ impl Sender<'_> {
 
     /// What is sent of a name that the plan makes.
     fn made(&self, name: &str) -> String {
-        self.hasher.token(Named::Column, name)
+        self.hasher.token(TokenKind::Column, name)
     }
 
     fn find(&self, name: &str) -> Option<&SentColumn> {

@@ -5,6 +5,7 @@
 
 pub mod frames;
 pub mod grant;
+mod grant_document;
 pub mod grants;
 pub mod job;
 mod key;

@@ -47,7 +47,7 @@ mod store;
 mod tables;
 mod unique;
 
-pub use frame::{FramePiece, StoredFrame};
+pub use frame::{FrameColumns, FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
 pub use grant::{GrantRefusal, GrantedPiece, Granting, HeldGrant};
 pub use job::{

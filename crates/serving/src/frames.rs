@@ -10,6 +10,7 @@ mod noise;
 mod partial;
 mod query;
 mod read;
+mod sent;
 mod share;
 mod stages;
 mod stored;
@@ -22,7 +23,7 @@ pub use partial::{PartialError, PartialResults};
 pub use query::{PassFigures, PreparedQuery, choices};
 pub use read::ReadError;
 pub use stages::{PreparedStage, prepare_query, prepare_stages};
-pub use stored::{StoredFrame, StoredRows};
+pub use stored::{StoredColumns, StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
@@ -59,6 +60,18 @@ pub enum FrameError {
         expected: usize,
         /// Number found.
         found: usize,
+    },
+    /// Columns that somebody added, whose rows share ciphertexts otherwise than the frame's.
+    #[error(
+        "rows {first} to {last} lie otherwise in {columns} than in the frame, as in frames that were put together from files (concat); encrypt the frame whole, or revoke the grant with what came by it (--drop-rows)"
+    )]
+    Columns {
+        /// What they came by.
+        columns: String,
+        /// The first row, from 1.
+        first: u64,
+        /// The last one.
+        last: u64,
     },
     /// A row that cannot be evaluated.
     #[error("row {row} of frame {frame:?}: {source}")]

@@ -14,6 +14,7 @@ use cipherfn_service::{Call, Failure, Tenant, http};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Request, Response};
+use serde_json::Value;
 
 /// Bytes of a piece within which its head ends: a schema has at most a MiB.
 const MAX_HEAD: u64 = (1 << 20) + 4096;
@@ -65,7 +66,7 @@ impl Jobs {
             FrameDeclared::New => (StatusCode::CREATED, frame),
             FrameDeclared::Known(known) => {
                 let id = known.id;
-                (StatusCode::OK, live_frame(Some(known), id, call.now)?)
+                (StatusCode::OK, live_frame(Some(*known), id, call.now)?)
             }
             FrameDeclared::Quota => {
                 let detail = format!(
@@ -224,12 +225,22 @@ fn assemble(
         created: call.now,
         until: call.now + jobs.frame_rules.lifetime,
         grants: Vec::new(),
+        columns: Vec::new(),
     })
 }
 
-/// The schema that the record of a frame has.
+/// The schema of a frame's rows, without columns that others added.
 pub(crate) fn schema_of(frame: &StoredFrame) -> Result<Schema, Failure> {
-    let json = serde_json::to_vec(&frame.schema);
+    stored(frame, &frame.schema)
+}
+
+/// The schema of a frame with columns that others added.
+pub(crate) fn whole_schema_of(frame: &StoredFrame) -> Result<Schema, Failure> {
+    stored(frame, &frame.whole_schema())
+}
+
+fn stored(frame: &StoredFrame, schema: &Value) -> Result<Schema, Failure> {
+    let json = serde_json::to_vec(schema);
     let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
     Schema::from_json(&json).map_err(|error| {
         Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))

@@ -1,13 +1,15 @@
-//! Rows that others add to a tenant's frame, by grants of its owner; those of trainings are in `joint`.
+//! Rows and columns that others add to a tenant's frame, by grants of its owner; what they add to trainings
+//! is in `joint`.
 //!
-//! Whoever presents a grant learns where that grant stands, and nothing of the frame: not how many rows it
-//! has, not its schema, and not whether it is there for those whose grant is none.
+//! Whoever presents a grant learns where that grant stands, and nothing of the frame beyond what the grant
+//! says: not how many rows it has, not its schema, and not whether it is there for those whose grant is none.
 
-use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted};
+use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted, whole_schema_of};
 use crate::{Jobs, check};
 use cipherfn_frame::file::FileHead;
+use cipherfn_frame::schema::{Rows, Schema, SchemaError};
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
-use cipherfn_protocol::api::grant::{GrantTarget, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::Uploads;
 use cipherfn_protocol::api::{Problem, ProblemType};
@@ -35,7 +37,14 @@ impl Jobs {
             Problem::new(ProblemType::MalformedRequest, detail)
         })?;
         let frame = self.frame(tenant, id, call).await?;
-        if !schema_of(&frame)?.lookups().is_empty() {
+        if let Some(columns) = grant.grant.target.columns() {
+            let whole = columns_of(columns).and_then(|own| {
+                whole_schema_of(&frame)?
+                    .beside(&own)
+                    .map_err(|error| refused(&error))
+            });
+            whole?;
+        } else if !schema_of(&frame)?.lookups().is_empty() {
             let detail = "frame: it can be looked up, by tables that have to hold every row, so nobody can add some; put the rows together and upload that";
             return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
@@ -75,7 +84,7 @@ impl Jobs {
         let granted: GrantedPieces = http::json_body(request)?;
         check::chunks(&granted.pieces, MAX_PIECES)?;
         let id = match &granted.grant.grant.target {
-            GrantTarget::Frame(frame) => *frame,
+            GrantTarget::Frame(frame) | GrantTarget::Columns(frame, _) => *frame,
             GrantTarget::Training(terms) => {
                 let given = (&granted, terms.training);
                 return self.training_uploads(tenant, given, call).await;
@@ -107,7 +116,7 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let granted: GrantedPieces = http::json_body(request)?;
         let id = match &granted.grant.grant.target {
-            GrantTarget::Frame(frame) => *frame,
+            GrantTarget::Frame(frame) | GrantTarget::Columns(frame, _) => *frame,
             GrantTarget::Training(terms) => {
                 let given = (&granted, terms.training);
                 return self.add_training_rows(tenant, given, call).await;
@@ -122,7 +131,7 @@ impl Jobs {
         let held = held.map_err(Problem::from)?;
         let looks = (0..).zip(&pieces).map(|(number, file)| {
             let known = held.pieces.iter().find(|piece| piece.file == *file);
-            self.look(&frame, number, known)
+            self.look((&frame, &grant), number, known)
         });
         let looks: Vec<_> = looks.collect();
         let pieces: Vec<FramePiece> = stream::iter(looks)
@@ -141,7 +150,7 @@ impl Jobs {
     /// What a piece is that was uploaded by a grant; one that was added before is as it was.
     async fn look(
         &self,
-        frame: &StoredFrame,
+        (frame, presented): (&StoredFrame, &SignedGrant),
         number: usize,
         known: Option<&GrantedPiece>,
     ) -> Result<FramePiece, Failure> {
@@ -164,23 +173,50 @@ impl Jobs {
         let rows = head.schema.rows().count;
         let rows =
             rows.ok_or_else(|| malformed(number, "its schema does not say how many rows it has"))?;
-        match unlike(frame, head)? {
+        // The grant is one of the frame's, held to it when it was offered.
+        let columns = presented.grant.target.columns().map(columns_of);
+        match unlike(frame, head, columns.transpose()?)? {
             None => Ok(FramePiece { file, rows }),
             Some(what) => {
-                let problem = format!("it {what} than the frame; encrypt the rows as its are");
+                let problem = format!(
+                    "it {what} than the grant allows; encrypt it as the frame is, columns by the grant (--grant)"
+                );
                 Err(malformed(number, &problem).into())
             }
         }
     }
 }
 
-/// Why rows of a head do not go with a frame's.
-fn unlike(frame: &StoredFrame, head: FileHead) -> Result<Option<&'static str>, Failure> {
+/// The schema of granted columns.
+fn columns_of(columns: &GrantedColumns) -> Result<Schema, Failure> {
+    let schema = Schema::from_json(columns.schema.as_bytes()).map_err(|error| refused(&error))?;
+    let rows = Rows {
+        count: Some(columns.rows()),
+        padded: schema.rows().padded,
+    };
+    Ok(schema.with_rows(rows))
+}
+
+fn refused(error: &SchemaError) -> Failure {
+    let detail = format!("columns: {error}");
+    Problem::new(ProblemType::MalformedRequest, detail).into()
+}
+
+/// Why rows of a head do not go with a frame's, or with those of columns beside them.
+fn unlike(
+    frame: &StoredFrame,
+    head: FileHead,
+    columns: Option<Schema>,
+) -> Result<Option<&'static str>, Failure> {
+    let expected = match columns {
+        Some(columns) => columns,
+        None => schema_of(frame)?,
+    };
     let gadget = Gadget::try_from(frame.gadget)
         .map_err(|error| Failure::Internal(format!("stored frame {}: {error}", frame.id)))?;
     Ok(if head.key != frame.key {
         Some("is encrypted under another key")
-    } else if uncounted(head.schema) != uncounted(schema_of(frame)?) {
+    } else if uncounted(head.schema) != uncounted(expected) {
         Some("has another schema")
     } else if head.parameter_set != frame.parameter_set || head.gadget != gadget {
         Some("has another parameter set or gadget")

@@ -11,7 +11,7 @@ use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, Uploads};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
-    GrantRefusal, Granting, JointDeclared, JointTraining, live_program,
+    GrantRefusal, Granting, HeldGrant, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_signing::verify_grant;
@@ -172,7 +172,7 @@ impl Jobs {
             training.added(grant, tenant, (rows, files), call.now)
         });
         let training = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        let status = training.held(grant.grant.id).map(|held| held.status());
+        let status = training.held(grant.grant.id).map(HeldGrant::status);
         let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
         Ok(http::json(StatusCode::OK, &status))
     }

@@ -2,7 +2,7 @@
 //! by whoever has the engine, before anything is evaluated.
 
 use crate::Jobs;
-use crate::frames::schema_of;
+use crate::frames::whole_schema_of;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
@@ -77,7 +77,7 @@ fn rows_of_passes(
 ) -> Result<Vec<u64>, Failure> {
     let mut schemas = frames
         .iter()
-        .map(schema_of)
+        .map(whole_schema_of)
         .collect::<Result<Vec<_>, _>>()?;
     schemas.extend(tables);
     let json = serde_json::to_vec(&query.plan);

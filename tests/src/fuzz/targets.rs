@@ -288,7 +288,11 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "grant",
-        seeds: &["golden/v3/rows.grant", "golden/v3/training.grant"],
+        seeds: &[
+            "golden/v3/rows.grant",
+            "golden/v3/training.grant",
+            "golden/v3/columns.grant",
+        ],
         run: |bytes| drop(SignedGrant::from_json(bytes).map(|signed| verify_grant(&signed))),
         framed: false,
     },

@@ -124,7 +124,7 @@ fn owners_train_together_under_a_public_key() {
         }),
         ("lower \"batch\"", &|it| it[1].rows = 15),
         ("1 ciphertexts where 513 rows take 2", &|it| {
-            it[2].rows = 513
+            it[2].rows = 513;
         }),
         ("bytes of ciphertexts", &|it| {
             it[1].batches.pop();

@@ -88,7 +88,7 @@ fn tables_in_the_clear_keep_their_bytes_and_their_entries() {
 /// Signed by another implementation.
 #[test]
 fn grants_keep_their_bytes_and_their_signatures() {
-    for name in ["v3/rows.grant", "v3/training.grant"] {
+    for name in ["v3/rows.grant", "v3/training.grant", "v3/columns.grant"] {
         let bytes = file(name);
         let signed = SignedGrant::from_json(bytes.trim_ascii()).unwrap();
         verify_grant(&signed).unwrap();

@@ -1,4 +1,6 @@
-//! Upload grants: rows that one tenant lets another add to a frame, and nothing else.
+//! Upload grants: rows that one tenant lets another add to a frame, and nothing else; columns are in `columns`.
+
+mod columns;
 
 use crate::frames::{BY_AGE, Encrypted, Owner, Table, kind, query, stack, sums};
 use cipherfn_client_http::{Service, ServiceError};
@@ -288,7 +290,11 @@ async fn a_grant_allows_what_its_owner_signed_and_nothing_else() {
     // With the frame all grants of it go, and none brings it back.
     alice.service.delete_frame(id).await.expect("deleted");
     let tried = add(&bob, &roomy, &[piece(3)]).await;
-    refused(tried, ProblemType::UnknownGrant, "what it is for was deleted");
+    refused(
+        tried,
+        ProblemType::UnknownGrant,
+        "what it is for was deleted",
+    );
     let rest = stack.objects().await.into_iter();
     let rest: Vec<_> = rest.filter(|key| key.contains(&id.to_string())).collect();
     assert_eq!(rest, Vec::<String>::new());

@@ -65,7 +65,7 @@ impl DecryptFrame {
         let prepared = &stage.query;
         if reply.rows_per_sum != prepared.rows_per_sum {
             bail!(
-                "{} says that it sums {} rows in a ciphertext, and asked like this the plan sums {}; give the --min-bits, --exact or --rows-per-sum that the query was given",
+                "{} says that it sums {} rows in a ciphertext, and asked like this the plan sums {}; give the --min-bits, --exact or --rows-per-sum that the query was given, if it is the answer of this plan",
                 self.input.name(),
                 reply.rows_per_sum,
                 prepared.rows_per_sum

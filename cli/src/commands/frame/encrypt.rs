@@ -4,13 +4,15 @@ use super::names;
 use super::rows::{each_of_schema, read_schema};
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
+use crate::signing::read_grant;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client::frames::{EncryptedFile, SET, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::schema::{Names, Schema};
+use cipherfn_frame::schema::{NameForm, Rows, Schema};
+use cipherfn_protocol::api::grant::GrantTarget;
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::path::PathBuf;
@@ -25,8 +27,16 @@ use std::path::PathBuf;
 )]
 pub(super) struct EncryptFrame {
     /// The schema, TOML
-    #[arg(long, value_name = "FILE")]
-    schema: InputSource,
+    #[arg(long, value_name = "FILE", required_unless_present = "grant")]
+    schema: Option<InputSource>,
+    /// In place of a schema, a grant of columns of somebody else's frame: the rows are those of the frame,
+    /// all of them, in its order
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["schema", "with_key", "pad_to", "hash_names"]
+    )]
+    grant: Option<InputSource>,
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
@@ -61,7 +71,7 @@ pub(super) struct EncryptFrame {
 impl EncryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
-        let mut schema = read_schema(&self.schema)?;
+        let (mut schema, parts) = self.schema()?;
         if self.hash_names {
             schema = schema.to_be_hashed();
         }
@@ -84,14 +94,15 @@ impl EncryptFrame {
         let mut whole = schema.clone().with_rows(size);
         let set = ParameterSet::by_name(SET)?;
         let ring = KeyRing::at(&self.keys);
-        if *whole.names() == Names::ToHash {
+        if *whole.names() == NameForm::ToHash {
             whole = ring.hash_names(&whole)?;
         }
         let expansion: Vec<_> = set.expansion().into_iter().collect();
         ring.fill_parts(set, &expansion, Existing::Keep)?;
         let secret = ring.secret_key(set)?;
         self.output.outside(&self.keys)?;
-        let inputs = [&self.schema, &self.input];
+        let inputs = self.schema.iter().chain(&self.grant);
+        let inputs: Vec<&InputSource> = inputs.chain([&self.input]).collect();
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
@@ -100,7 +111,8 @@ impl EncryptFrame {
             _ => Vec::new(),
         };
         let mut file =
-            EncryptedFile::new(&mut output, &secret, &whole, self.gadget, &keys, tables)?;
+            EncryptedFile::new(&mut output, &secret, &whole, self.gadget, &keys, tables)?
+                .in_parts(&parts);
         let again = self.each(&input, &schema, terminal, "encrypting", |row| {
             Ok(file.row(row)?)
         })?;
@@ -124,6 +136,37 @@ impl EncryptFrame {
                 facts.extend(names::fact(&whole));
                 terminal::facts(facts)
             })
+    }
+
+    /// The schema, and rows of the parts of the frame that they go beside, if they go beside one.
+    fn schema(&self) -> Result<(Schema, Vec<u64>)> {
+        let Some(source) = &self.grant else {
+            let source = self.schema.as_ref();
+            let source =
+                source.context("give a schema (--schema), or a grant of columns (--grant)")?;
+            return Ok((read_schema(source)?, Vec::new()));
+        };
+        let columns = match read_grant(source)?.grant.target {
+            GrantTarget::Columns(_, columns) => columns,
+            GrantTarget::Frame(_) => bail!(
+                "{} is a grant of rows, which are encrypted by the frame's schema (--schema)",
+                source.name()
+            ),
+            GrantTarget::Training(_) => bail!(
+                "{} is for a training: cipherfn joint add encrypts and adds rows by it",
+                source.name()
+            ),
+        };
+        let schema = Schema::from_json(columns.schema.as_bytes()).with_context(|| source.name())?;
+        let schema = match names::hasher(Some(&self.keys))? {
+            Some(hasher) => hasher.reveal(&schema),
+            None => schema,
+        };
+        let rows = Rows {
+            count: Some(columns.rows()),
+            padded: false,
+        };
+        Ok((schema.with_rows(rows), columns.parts))
     }
 
     /// Gives each row of the table, of the schema's columns. Gives back how many there are.

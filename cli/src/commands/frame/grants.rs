@@ -1,27 +1,36 @@
-//! Rows that others add to a frame that a service keeps: `cipherfn frame grant`, `add` and `revoke`.
+//! Rows and columns that others add to a frame that a service keeps: `cipherfn frame grant`, `add` and
+//! `revoke`.
 
 use super::names;
+use super::rows::read_schema;
 use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, block_on};
-use crate::signing::{SigningArguments, grant_id};
+use crate::signing::{SigningArguments, grant_id, read_grant};
 use crate::terminal::{self, Terminal, Unit};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use cipherfn_client_http::KeyRing;
 use cipherfn_frame::file::FrameReader;
-use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{Grant, GrantId, MAX_BYTES, SignedGrant, TenantId};
+use cipherfn_frame::kept::head;
+use cipherfn_frame::schema::NameForm;
+use cipherfn_protocol::api::frames::{FrameStatus, MAX_PIECES};
+use cipherfn_protocol::api::grant::{
+    Grant, GrantId, GrantTarget, GrantedColumns, MAX_BYTES, TenantId,
+};
 use cipherfn_protocol::api::grants::{GrantStatus, Revocation};
-use cipherfn_signing::verify_grant;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
 
-/// Let somebody else add rows to a frame that a service keeps for you, and nothing else
+/// Let somebody else add rows or columns to a frame that a service keeps for you, and nothing else
 ///
 /// Writes a grant that this signing key signs: whoever has it may add so many pieces of so many bytes until
 /// it runs out (cipherfn frame add), under the frame's key and schema. It shows nothing of the frame. Give
 /// it away as you would a password, or name the tenant who may use it.
+///
+/// With --columns it is for columns beside the rows that the frame has now, once: it says which, and how many
+/// rows there are. Whoever adds them has to know from you which row is which.
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -36,6 +45,9 @@ pub(super) struct MakeGrant {
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
+    /// For columns in place of rows: their schema, TOML, under the frame's name
+    #[arg(long, value_name = "FILE")]
+    columns: Option<InputSource>,
     /// Pieces that may be added: a file of 8 MB or less is one
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=MAX_PIECES as i64))]
     objects: u32,
@@ -60,17 +72,18 @@ pub(super) struct MakeGrant {
     force: Force,
 }
 
-/// Add rows to somebody else's frame, by a grant of its owner
+/// Add rows or columns to somebody else's frame, by a grant of its owner
 ///
-/// The rows are a frame of the same schema, encrypted under the same key. They become the last ones. The
-/// same file is added once, however often it is sent.
+/// Rows are a frame of the same schema, encrypted under the same key. They become the last ones. Columns are
+/// encrypted by the grant (frame encrypt --grant), a row for each row of the frame. The same file is added
+/// once, however often it is sent.
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame add february.cff --grant sales.grant --service https://abc123.execute-api.eu-central-1.amazonaws.com"
 )]
 pub(super) struct AddRows {
-    /// The rows, a frame
+    /// The rows or columns, a frame
     frame: InputSource,
     /// The grant
     #[arg(long, value_name = "FILE")]
@@ -82,7 +95,7 @@ pub(super) struct AddRows {
     connection: Connection,
 }
 
-/// End a grant: nobody adds rows by it any more
+/// End a grant: nobody adds anything by it any more
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -97,7 +110,7 @@ pub(super) struct Revoke {
     /// The grant, as `cipherfn frame list --grants FRAME` shows it
     #[arg(long, value_name = "ID")]
     grant: GrantId,
-    /// Remove the rows that were added by it, too
+    /// Remove the rows or columns that were added by it, too
     #[arg(long)]
     drop_rows: bool,
     /// Address of the service
@@ -117,19 +130,34 @@ impl MakeGrant {
             let list = service.frames().await?;
             let hasher = names::hasher(self.keys.as_deref())?;
             let frame = names::find(&list, &self.frame, hasher.as_ref())?.frame;
+            let target = match &self.columns {
+                Some(columns) => {
+                    let status = service.frame(frame).await?;
+                    let columns = granted_columns(columns, &status, self.keys.as_deref())?;
+                    GrantTarget::Columns(frame, columns)
+                }
+                None => frame.into(),
+            };
             let expires = OffsetDateTime::now_utc() + Duration::days(self.days.into());
             let grant = developer.sign_grant(Grant {
                 id,
                 owner: list.tenant,
-                target: frame.into(),
+                target,
                 to: self.to,
                 objects: self.objects,
                 bytes: u64::from(self.megabytes) * 1_000_000,
                 expires: expires.replace_nanosecond(0)?,
             });
+            let document = grant.to_json()?;
+            if document.len() > MAX_BYTES {
+                bail!(
+                    "the grant would have {} bytes, at most {MAX_BYTES} are possible; grant fewer columns, or columns with smaller dictionaries",
+                    document.len()
+                );
+            }
             let mut output = self.output.create(Content::Text, self.force.force, &[])?;
             service.offer_grant(&grant).await?;
-            writeln!(output, "{}", grant.to_json()?)?;
+            writeln!(output, "{document}")?;
             output.finish()?;
             Ok(grant)
         })?;
@@ -159,14 +187,7 @@ impl MakeGrant {
 
 impl AddRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let grant = SignedGrant::from_json(self.grant.read_all(MAX_BYTES as u64)?.trim_ascii())
-            .with_context(|| self.grant.name())?;
-        verify_grant(&grant).with_context(|| {
-            format!(
-                "{} was changed; ask the frame's owner for it",
-                self.grant.name()
-            )
-        })?;
+        let grant = read_grant(&self.grant)?;
         // All of it is read before any of it is sent.
         let rows = self.frame.repeatable()?;
         let source = || self.frame.name();
@@ -190,7 +211,7 @@ impl AddRows {
             if let Some(error) = failed {
                 return Err(error).with_context(source);
             }
-            added?.context("no rows were added")
+            added?.context("nothing was added")
         })?;
         terminal.report(&status, || {
             terminal::facts([
@@ -198,7 +219,7 @@ impl AddRows {
                     "frame",
                     status.frame.map_or_else(String::new, |id| id.to_string()),
                 ),
-                ("rows added by the grant", status.rows.to_string()),
+                ("added by the grant", added_by(&status)),
                 (
                     "left of it",
                     allowed(
@@ -234,13 +255,49 @@ impl Revoke {
     }
 }
 
+/// The columns of a schema, beside the rows that a frame has now.
+fn granted_columns(
+    source: &InputSource,
+    frame: &FrameStatus,
+    keys: Option<&Path>,
+) -> Result<GrantedColumns> {
+    let (head, rows) = head(frame)?;
+    let head = names::revealed(head, names::hasher(keys)?.as_ref());
+    let mut columns = read_schema(source)?.with_rows(head.schema.rows());
+    if let NameForm::Hashed(id) = head.schema.names() {
+        bail!(
+            "names of the frame are hashed by secret {id}; --keys names the key ring that has it"
+        );
+    }
+    if let (NameForm::Revealed(_), Some(keys)) = (head.schema.names(), keys) {
+        columns = KeyRing::at(keys).hash_names(&columns)?;
+    }
+    let both = head.schema.as_sent().beside(columns.as_sent());
+    both.with_context(|| source.name())?;
+    Ok(GrantedColumns {
+        schema: String::from_utf8(columns.to_json()?)?,
+        parts: match frame.parts.as_slice() {
+            [] => vec![rows as u64],
+            several => several.to_vec(),
+        },
+    })
+}
+
+/// What came by a grant.
+fn added_by(status: &GrantStatus) -> String {
+    match status.columns.as_slice() {
+        [] => format!("{} rows", status.rows),
+        columns => format!("columns {}", columns.join(", ")),
+    }
+}
+
 /// Grants of a frame, for people.
 pub(super) fn text(grants: &[GrantStatus]) -> String {
     if grants.is_empty() {
-        return "nobody else may add rows to the frame; `cipherfn frame grant` lets somebody"
+        return "nobody else may add rows or columns to the frame; `cipherfn frame grant` lets somebody"
             .to_owned();
     }
-    let header = ["grant", "for", "pieces", "size", "rows", "expires"];
+    let header = ["grant", "for", "pieces", "size", "adds", "expires"];
     let rows = grants.iter().map(|grant| {
         vec![
             grant.grant.to_string(),
@@ -253,7 +310,7 @@ pub(super) fn text(grants: &[GrantStatus]) -> String {
                 terminal::bytes(grant.bytes_used),
                 terminal::bytes(grant.bytes)
             ),
-            grant.rows.to_string(),
+            added_by(grant),
             terminal::date(grant.expires),
         ]
     });

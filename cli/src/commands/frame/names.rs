@@ -4,7 +4,7 @@ use anyhow::Result;
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::kept::named;
-use cipherfn_frame::schema::{NameHasher, Names, Schema};
+use cipherfn_frame::schema::{NameForm, NameHasher, Schema};
 use cipherfn_protocol::api::frames::{FrameList, ListedFrame};
 use std::path::Path;
 
@@ -48,11 +48,13 @@ pub(super) fn shown(name: &str, hasher: Option<&NameHasher>) -> String {
 /// What there is to say of a schema's names, where they are hashed.
 pub(super) fn fact(schema: &Schema) -> Option<(&'static str, String)> {
     let fact = match schema.names() {
-        Names::Clear | Names::ToHash => return None,
-        Names::Hashed(id) => format!(
+        NameForm::Clear | NameForm::ToHash => return None,
+        NameForm::Hashed(id) => format!(
             "hashed by secret {id}, which is not at hand: --keys names the key ring that has it"
         ),
-        Names::Revealed(_) => format!("hashed, the frame is sent as {}", schema.as_sent().name()),
+        NameForm::Revealed(_) => {
+            format!("hashed, the frame is sent as {}", schema.as_sent().name())
+        }
     };
     Some(("names", fact))
 }

@@ -77,7 +77,7 @@ pub(super) struct List {
     /// Delete the frame of this name or id
     #[arg(long, value_name = "FRAME")]
     delete: Option<String>,
-    /// Show who else may add rows to the frame of this name or id
+    /// Show who else may add rows or columns to the frame of this name or id
     #[arg(long, value_name = "FRAME", conflicts_with = "delete")]
     grants: Option<String>,
     /// The key ring whose secret hashed names of frames, to name frames and to show their names

@@ -5,14 +5,13 @@ use crate::commands::train::{clipped, read_owner_rows};
 use crate::connection::Connection;
 use crate::files::InputSource;
 use crate::shared::{Threads, block_on};
+use crate::signing::read_grant;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result, bail};
 use cipherfn_client::Accept;
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_client_http::{KeyRing, public_key_hash};
-use cipherfn_protocol::api::grant::{MAX_BYTES, SignedGrant};
-use cipherfn_signing::verify_grant;
 use std::sync::Arc;
 
 /// Encrypt an owner's rows and add them to somebody else's training, by a grant of its key holder
@@ -51,14 +50,7 @@ pub(super) struct AddOwnRows {
 impl AddOwnRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
-        let grant = SignedGrant::from_json(self.grant.read_all(MAX_BYTES as u64)?.trim_ascii())
-            .with_context(|| self.grant.name())?;
-        verify_grant(&grant).with_context(|| {
-            format!(
-                "{} was changed; ask the key holder for it",
-                self.grant.name()
-            )
-        })?;
+        let grant = read_grant(&self.grant)?;
         let Some(terms) = grant.grant.target.training() else {
             bail!(
                 "{} is for a frame: cipherfn frame add adds rows by it",

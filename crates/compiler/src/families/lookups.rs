@@ -37,7 +37,6 @@ mod testing;
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;
-use crate::options::Options;
 use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
@@ -56,7 +55,7 @@ impl Family for LookupModel {
         let backend = setting.backend;
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
-        check(&choice.fidelity, setting.options, || {
+        check(&choice.fidelity, setting.options.min_agreement, || {
             let limit = limit(&choice.fidelity);
             format!("node \"{}\" limits it, by {limit}", self.node())
         })?;
@@ -128,11 +127,10 @@ fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f32]>) {
 /// Refuses what is not faithful enough, with what limits it.
 fn check(
     fidelity: &Fidelity,
-    options: &Options,
+    least: f64,
     limit: impl FnOnce() -> String,
 ) -> Result<(), CompileError> {
-    let least = options.min_agreement;
-    if fidelity.is_within(least, fidelity.most_error(options)) {
+    if fidelity.is_within(least, fidelity::MOST_ERROR) {
         return Ok(());
     }
     let found = match fidelity.labels {

@@ -1,6 +1,8 @@
 //! Schemas as documents: TOML for people, JSON in files.
 
-use super::{Column, Domain, Duplicates, LIMB_BITS, LookupIndex, Names, Roles, Rows, Schema, SchemaError};
+use super::{
+    Column, Domain, Duplicates, LIMB_BITS, LookupIndex, NameForm, Roles, Rows, Schema, SchemaError,
+};
 use crate::date::Date;
 use crate::number::{Number, Written};
 use cipherfn_protocol::hash::{Hash, NamesId};
@@ -146,8 +148,9 @@ impl Schema {
     /// # Errors
     /// Names that are to be hashed and were not.
     pub fn to_json(&self) -> Result<Vec<u8>, SchemaError> {
-        if self.names == Names::ToHash {
-            let problem = "is true, and the names were not hashed; encrypt with the secret for names";
+        if self.names == NameForm::ToHash {
+            let problem =
+                "is true, and the names were not hashed; encrypt with the secret for names";
             return Err(SchemaError::frame("hash-names", problem));
         }
         serde_json::to_vec(&SchemaV1::from(self.as_sent())).map_err(|error| SchemaError::Document {
@@ -214,15 +217,7 @@ impl TryFrom<SchemaV1> for Schema {
             },
         });
         let mut schema = Self::new(document.name, rows, columns?, lookups.collect())?;
-        schema.names = match (document.hash_names, document.names) {
-            (false, None) => Names::Clear,
-            (true, None) => Names::ToHash,
-            (false, Some(id)) => Names::Hashed(id),
-            (true, Some(_)) => {
-                let problem = "is true beside \"names\", which says that they are hashed; take one of the two out";
-                return Err(SchemaError::frame("hash-names", problem));
-            }
-        };
+        schema.names = NameForm::said(document.hash_names, document.names)?;
         match (document.cells, rows.count) {
             (None, _) => Ok(schema),
             (Some(cells), Some(count)) => schema.in_the_clear(count, cells),
@@ -360,9 +355,9 @@ impl From<&Schema> for SchemaV1 {
             rows: schema.rows.count,
             padded: schema.rows.padded,
             cells: schema.cells,
-            hash_names: matches!(schema.names, Names::ToHash | Names::Revealed(_)),
+            hash_names: matches!(schema.names, NameForm::ToHash | NameForm::Revealed(_)),
             names: match schema.names {
-                Names::Hashed(id) => Some(id),
+                NameForm::Hashed(id) => Some(id),
                 _ => None,
             },
             column: schema.columns.iter().map(ColumnV1::from).collect(),

@@ -10,7 +10,7 @@
 //! the secret can try guesses. A schema that was [hashed](NameHasher::hash) keeps its names here, and gives
 //! away tokens: [`Schema::to_json`], from which files and requests are made, writes nothing else.
 
-use super::{Column, Domain, LookupIndex, Names, Schema, SchemaError};
+use super::{Column, Domain, LookupIndex, NameForm, Schema, SchemaError};
 use cipherfn_protocol::hash::NamesId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -32,7 +32,7 @@ const CONTEXT: &str = "cipherfn 2026 names and texts of encrypted data frames, f
 
 /// What is hashed, so that a frame, a column and a text of one name have different tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum TokenKind {
     /// The secret's own id.
     Secret = 0,
     Frame = 1,
@@ -122,12 +122,12 @@ impl NameHasher {
             id: NamesId::from_bytes([0; 8]),
             known: Arc::default(),
         };
-        hasher.id = NamesId::from_bytes(hasher.bytes(Named::Secret, ""));
+        hasher.id = NamesId::from_bytes(hasher.bytes(TokenKind::Secret, ""));
         let mut tokens = HashMap::new();
         for (kind, names) in [
-            (Named::Frame, known.frames),
-            (Named::Column, known.columns),
-            (Named::Text, known.texts),
+            (TokenKind::Frame, known.frames),
+            (TokenKind::Column, known.columns),
+            (TokenKind::Text, known.texts),
         ] {
             for name in names {
                 let token = hasher.token(kind, &name);
@@ -147,7 +147,7 @@ impl NameHasher {
 
     /// What a frame of this name is called where its names are hashed.
     pub fn frame(&self, name: &str) -> String {
-        self.token(Named::Frame, name)
+        self.token(TokenKind::Frame, name)
     }
 
     /// The schema with its names, of which hashes are sent.
@@ -155,15 +155,15 @@ impl NameHasher {
     /// # Errors
     /// Two names, or two texts of a dictionary, that have one hash; names that are hashes.
     pub fn hash(&self, schema: &Schema) -> Result<Schema, SchemaError> {
-        if !matches!(schema.names, Names::Clear | Names::ToHash) {
+        if !matches!(schema.names, NameForm::Clear | NameForm::ToHash) {
             let problem = "names a secret: its names are hashes already, or are about to be; give the schema with the names themselves";
             return Err(SchemaError::frame("names", problem));
         }
         let own = KnownNames::of(schema);
         for (kind, names) in [
-            (Named::Frame, &own.frames),
-            (Named::Column, &own.columns),
-            (Named::Text, &own.texts),
+            (TokenKind::Frame, &own.frames),
+            (TokenKind::Column, &own.columns),
+            (TokenKind::Text, &own.texts),
         ] {
             let mut tokens = HashMap::new();
             for name in names {
@@ -176,17 +176,17 @@ impl NameHasher {
             }
         }
         let mut sent = mapped(schema, &|kind, name| self.token(kind, name));
-        sent.names = Names::Hashed(self.id);
+        sent.names = NameForm::Hashed(self.id);
         Ok(self.revealed(schema.clone(), sent))
     }
 
     /// The schema of a frame as it came, with its names as far as they are known. One of another secret,
     /// or without hashes, stays as it is.
     pub fn reveal(&self, sent: &Schema) -> Schema {
-        if sent.names != Names::Hashed(self.id) {
+        if sent.names != NameForm::Hashed(self.id) {
             return sent.clone();
         }
-        let known = |_: Named, token: &str| {
+        let known = |_: TokenKind, token: &str| {
             let name = self.known.get(token);
             name.map_or_else(|| token.to_owned(), Clone::clone)
         };
@@ -209,14 +209,14 @@ impl NameHasher {
     }
 
     fn revealed(&self, mut schema: Schema, sent: Schema) -> Schema {
-        schema.names = Names::Revealed(Box::new(Sent {
+        schema.names = NameForm::Revealed(Box::new(Sent {
             schema: sent,
             hasher: self.clone(),
         }));
         schema
     }
 
-    pub(crate) fn token(&self, kind: Named, name: &str) -> String {
+    pub(crate) fn token(&self, kind: TokenKind, name: &str) -> String {
         let bytes: [u8; TOKEN_BYTES] = self.bytes(kind, name);
         let mut token = String::with_capacity(TOKEN_LEN);
         token.push(MARK);
@@ -228,7 +228,7 @@ impl NameHasher {
         token
     }
 
-    fn bytes<const N: usize>(&self, kind: Named, name: &str) -> [u8; N] {
+    fn bytes<const N: usize>(&self, kind: TokenKind, name: &str) -> [u8; N] {
         let mut hash = blake3::Hasher::new_keyed(&self.key);
         hash.update(&[kind as u8]).update(name.as_bytes());
         let mut bytes = [0; N];
@@ -241,33 +241,33 @@ impl Schema {
     /// What is sent of it: itself, or what its names became.
     pub const fn as_sent(&self) -> &Self {
         match &self.names {
-            Names::Revealed(sent) => &sent.schema,
-            Names::Clear | Names::ToHash | Names::Hashed(_) => self,
+            NameForm::Revealed(sent) => &sent.schema,
+            NameForm::Clear | NameForm::ToHash | NameForm::Hashed(_) => self,
         }
     }
 
     /// What hashes its names, where that is at hand.
     pub const fn hasher(&self) -> Option<&NameHasher> {
         match &self.names {
-            Names::Revealed(sent) => Some(&sent.hasher),
-            Names::Clear | Names::ToHash | Names::Hashed(_) => None,
+            NameForm::Revealed(sent) => Some(&sent.hasher),
+            NameForm::Clear | NameForm::ToHash | NameForm::Hashed(_) => None,
         }
     }
 }
 
 /// A schema with other names; look-ups follow their columns.
-fn mapped(schema: &Schema, name: &dyn Fn(Named, &str) -> String) -> Schema {
+fn mapped(schema: &Schema, name: &dyn Fn(TokenKind, &str) -> String) -> Schema {
     let columns = |names: &[String]| -> Vec<String> {
-        let each = names.iter().map(|own| name(Named::Column, own));
+        let each = names.iter().map(|own| name(TokenKind::Column, own));
         each.collect()
     };
     let mut other = schema.clone();
-    other.name = name(Named::Frame, &schema.name);
+    other.name = name(TokenKind::Frame, &schema.name);
     for column in &mut other.columns {
-        column.name = name(Named::Column, &column.name);
+        column.name = name(TokenKind::Column, &column.name);
         if let Domain::Text { dictionary } = &mut column.domain {
             for text in dictionary {
-                *text = name(Named::Text, text);
+                *text = name(TokenKind::Text, text);
             }
         }
     }

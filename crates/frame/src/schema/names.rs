@@ -1,11 +1,11 @@
 //! How the names of a schema leave the client.
 
-use super::{Schema, Sent};
+use super::{Schema, SchemaError, Sent};
 use cipherfn_protocol::hash::NamesId;
 
 /// How names and texts leave the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Names {
+pub enum NameForm {
     /// As they are.
     #[default]
     Clear,
@@ -17,17 +17,32 @@ pub enum Names {
     Revealed(Box<Sent>),
 }
 
+impl NameForm {
+    /// What a document says: whether names are to be hashed, and by which secret they were.
+    pub(super) fn said(to_hash: bool, hashed: Option<NamesId>) -> Result<Self, SchemaError> {
+        match (to_hash, hashed) {
+            (false, None) => Ok(Self::Clear),
+            (true, None) => Ok(Self::ToHash),
+            (false, Some(id)) => Ok(Self::Hashed(id)),
+            (true, Some(_)) => {
+                let problem = "is true beside \"names\", which says that they are hashed; take one of the two out";
+                Err(SchemaError::frame("hash-names", problem))
+            }
+        }
+    }
+}
+
 impl Schema {
     /// How its names leave the client.
-    pub const fn names(&self) -> &Names {
+    pub const fn names(&self) -> &NameForm {
         &self.names
     }
 
     /// The same schema, whose names are to be hashed.
     #[must_use]
     pub fn to_be_hashed(mut self) -> Self {
-        if self.names == Names::Clear {
-            self.names = Names::ToHash;
+        if self.names == NameForm::Clear {
+            self.names = NameForm::ToHash;
         }
         self
     }

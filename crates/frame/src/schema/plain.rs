@@ -1,6 +1,6 @@
 //! Schemas of tables that the server has in the clear.
 
-use super::{Duplicates, Names, Roles, Rows, Schema, SchemaError};
+use super::{Duplicates, NameForm, Roles, Rows, Schema, SchemaError};
 use cipherfn_protocol::hash::Hash;
 
 impl Schema {
@@ -12,7 +12,7 @@ impl Schema {
             let problem = "is true, and a table in the clear has no rows to hide; leave it out";
             return Err(SchemaError::frame("padded", problem));
         }
-        if self.names != Names::Clear {
+        if self.names != NameForm::Clear {
             let problem = "is true, and whoever asks a table in the clear has to know its names; leave it out";
             return Err(SchemaError::frame("hash-names", problem));
         }

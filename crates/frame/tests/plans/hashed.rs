@@ -28,7 +28,10 @@ pub(crate) fn check(case: &str, plan: &Plan, schemas: &[Schema], said: &Passes) 
         Ok(resolved) => resolved.lower(&form()).expect("levelled"),
         // A dictionary in the clear is none that is hashed.
         Err(error) if schemas.iter().any(is_clear_text) => {
-            assert!(error.to_string().contains("dictionaries"), "{case}: {error}");
+            assert!(
+                error.to_string().contains("dictionaries"),
+                "{case}: {error}"
+            );
             return;
         }
         Err(error) => panic!("{case}: {error}"),

@@ -7,10 +7,10 @@
 //! GET    /v2/frames          the caller's frames, without their schemas
 //! GET    /v2/frames/{frame}  schema, rows, key, expiry
 //! DELETE /v2/frames/{frame}  deletes it
-//! POST   /v2/frames/{frame}/grants       a grant, signed by the frame's owner: others may add rows
+//! POST   /v2/frames/{frame}/grants       a grant, signed by the frame's owner: others may add rows or columns
 //! POST   /v2/frames/{frame}/revocations  ends a grant
 //! POST   /v2/grants/uploads  a grant, pieces by size and checksum --> where to put each of them
-//! POST   /v2/grants/rows     a grant, its pieces --> they are the frame's last rows
+//! POST   /v2/grants/rows     a grant, its pieces --> they are the frame's last rows, or columns beside all
 //! POST   /v2/frames/explain  what a query takes and how exact its answer is, before it runs
 //! POST   /v2/frames/query    a query --> its answer
 //! POST   /v2/frames/jobs     a query that is too long for a request --> a job
@@ -131,7 +131,10 @@ pub struct FrameStatus {
     pub gadget: GadgetDocument,
     /// Pieces.
     pub pieces: usize,
-    /// Bytes of them.
+    /// Rows of each of them, where there are several: columns that others add lie as they do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<u64>,
+    /// Bytes of all that is stored of it.
     pub bytes: u64,
     /// When it was declared.
     #[serde(with = "time::serde::rfc3339")]
@@ -139,7 +142,7 @@ pub struct FrameStatus {
     /// When it stops being usable and is deleted.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
-    /// Who else may add rows to it.
+    /// Who else may add rows or columns to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<GrantStatus>,
 }

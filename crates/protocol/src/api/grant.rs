@@ -1,12 +1,13 @@
 //! Upload grants: the owner of a stored frame, or the key holder of a training, lets another tenant add rows
-//! to it, and nothing else.
+//! to it, or columns beside the rows of the frame, and nothing else.
 //!
-//! A grant is a document that its owner signs and gives to whoever is to add rows. What is signed are not
+//! A grant is a document that its owner signs and gives to whoever is to add them. What is signed are not
 //! its bytes but [`Grant::message`]. Whoever has the document may use it, unless it names a tenant.
 //! `cipherfn-signing` signs and checks.
 
 use super::ModelName;
 use super::frames::FrameId;
+use super::grant_document::GrantVersions;
 use super::trainings::TrainingId;
 use crate::hash::{Sha256, SpecsHash};
 use crate::hex::as_hexadecimal;
@@ -16,10 +17,14 @@ use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
-/// Longest document, in bytes.
-pub const MAX_BYTES: usize = 2048;
+/// Longest document, in bytes: a frame's record holds its grants, and those of columns their schema.
+pub const MAX_BYTES: usize = 32 << 10;
 /// What signatures of each format are about, and of nothing else.
-const DOMAINS: [&[u8]; 2] = [b"cipherfn upload grant 1\0", b"cipherfn upload grant 2\0"];
+const DOMAINS: [&[u8]; 3] = [
+    b"cipherfn upload grant 1\0",
+    b"cipherfn upload grant 2\0",
+    b"cipherfn upload grant 3\0",
+];
 
 /// Names a grant: random.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,13 +52,15 @@ impl TenantId {
     }
 }
 
-/// What rows are added to.
+/// What is added, and to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrantTarget {
-    /// A stored frame.
+    /// Rows, to a stored frame.
     Frame(FrameId),
-    /// A training.
+    /// Rows, to a training.
     Training(TrainingTerms),
+    /// Columns beside the rows of a stored frame, once.
+    Columns(FrameId, GrantedColumns),
 }
 
 /// A training, and what an owner has to know of it.
@@ -73,6 +80,29 @@ pub struct TrainingTerms {
     pub rows: u64,
 }
 
+/// Columns that may be added beside the rows of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedColumns {
+    /// Their schema, under the frame's name: JSON as files of frames have it.
+    pub schema: String,
+    /// Rows of the frame's pieces, in order: how many there are, and where the rows that share ciphertexts
+    /// begin anew.
+    pub parts: Vec<u64>,
+}
+
+impl GrantedColumns {
+    /// Their schema as a document; none where it is not JSON.
+    pub fn parsed(&self) -> serde_json::Value {
+        serde_json::from_str(&self.schema).unwrap_or_default()
+    }
+
+    /// Rows of the frame.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().copied().fold(0, u64::saturating_add)
+    }
+}
+
 impl From<FrameId> for GrantTarget {
     fn from(frame: FrameId) -> Self {
         Self::Frame(frame)
@@ -80,19 +110,27 @@ impl From<FrameId> for GrantTarget {
 }
 
 impl GrantTarget {
-    /// The frame, if it is one.
+    /// The frame, if rows or columns are added to one.
     pub const fn frame(&self) -> Option<FrameId> {
         match self {
-            Self::Frame(frame) => Some(*frame),
+            Self::Frame(frame) | Self::Columns(frame, _) => Some(*frame),
             Self::Training(_) => None,
         }
     }
 
-    /// The training, if it is one.
+    /// The training, if rows are added to one.
     pub const fn training(&self) -> Option<&TrainingTerms> {
         match self {
-            Self::Frame(_) => None,
             Self::Training(terms) => Some(terms),
+            Self::Frame(_) | Self::Columns(..) => None,
+        }
+    }
+
+    /// The columns, if columns are added.
+    pub const fn columns(&self) -> Option<&GrantedColumns> {
+        match self {
+            Self::Columns(_, columns) => Some(columns),
+            Self::Frame(_) | Self::Training(_) => None,
         }
     }
 }
@@ -104,7 +142,7 @@ pub struct Grant {
     pub id: GrantId,
     /// Whose frame or training it is.
     pub owner: TenantId,
-    /// What rows may be added to.
+    /// What may be added, and to what.
     pub target: GrantTarget,
     /// Who may; anybody who has the grant unless it says so.
     pub to: Option<TenantId>,
@@ -122,6 +160,7 @@ impl Grant {
         let (domain, target) = match &self.target {
             GrantTarget::Frame(frame) => (DOMAINS[0], frame.to_bytes()),
             GrantTarget::Training(terms) => (DOMAINS[1], terms.training.to_bytes()),
+            GrantTarget::Columns(frame, _) => (DOMAINS[2], frame.to_bytes()),
         };
         let mut message = domain.to_vec();
         message.extend(self.id.0);
@@ -132,13 +171,21 @@ impl Grant {
         message.extend(self.objects.to_le_bytes());
         message.extend(self.bytes.to_le_bytes());
         message.extend(self.expires.unix_timestamp().to_le_bytes());
-        if let GrantTarget::Training(terms) = &self.target {
-            message.extend(terms.specs.as_bytes());
-            message.extend(terms.key.as_bytes());
-            message.extend(terms.public_key.as_bytes());
-            message.extend(terms.rows.to_le_bytes());
-            // Last: no other field has a length of its own.
-            message.extend(terms.program.as_str().as_bytes());
+        // Last what has a length of its own, without which nothing else is ambiguous.
+        match &self.target {
+            GrantTarget::Frame(_) => {}
+            GrantTarget::Training(terms) => {
+                message.extend(terms.specs.as_bytes());
+                message.extend(terms.key.as_bytes());
+                message.extend(terms.public_key.as_bytes());
+                message.extend(terms.rows.to_le_bytes());
+                message.extend(terms.program.as_str().as_bytes());
+            }
+            GrantTarget::Columns(_, columns) => {
+                message.extend((columns.parts.len() as u64).to_le_bytes());
+                message.extend(columns.parts.iter().flat_map(|rows| rows.to_le_bytes()));
+                message.extend(columns.schema.as_bytes());
+            }
         }
         message
     }
@@ -153,134 +200,6 @@ pub struct SignedGrant {
     pub key: PublicKey,
     /// Ed25519 signature of [`Grant::message`].
     pub signature: Signature,
-}
-
-/// A grant as a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GrantV1 {
-    format: u16,
-    grant: GrantId,
-    owner: TenantId,
-    frame: FrameId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<TenantId>,
-    objects: u32,
-    bytes: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    expires: OffsetDateTime,
-    key: PublicKey,
-    signature: Signature,
-}
-
-/// A grant of a training as a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GrantV2 {
-    format: u16,
-    grant: GrantId,
-    owner: TenantId,
-    training: TrainingId,
-    program: ModelName,
-    specs: SpecsHash,
-    encryption_key: KeyId,
-    public_key: Sha256,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<TenantId>,
-    rows: u64,
-    objects: u32,
-    bytes: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    expires: OffsetDateTime,
-    key: PublicKey,
-    signature: Signature,
-}
-
-crate::versions! {
-    /// Grants as documents.
-    enum GrantVersions, read by serde_json::from_slice, error serde_json::Error {
-        /// Rows of a frame.
-        V1(GrantV1) = 1,
-        /// Rows of a training.
-        V2(GrantV2) = 2,
-    }
-}
-
-impl From<GrantVersions> for SignedGrant {
-    fn from(document: GrantVersions) -> Self {
-        match document {
-            GrantVersions::V1(document) => Self {
-                grant: Grant {
-                    id: document.grant,
-                    owner: document.owner,
-                    target: document.frame.into(),
-                    to: document.to,
-                    objects: document.objects,
-                    bytes: document.bytes,
-                    expires: document.expires,
-                },
-                key: document.key,
-                signature: document.signature,
-            },
-            GrantVersions::V2(document) => Self {
-                grant: Grant {
-                    id: document.grant,
-                    owner: document.owner,
-                    target: GrantTarget::Training(TrainingTerms {
-                        training: document.training,
-                        program: document.program,
-                        specs: document.specs,
-                        key: document.encryption_key,
-                        public_key: document.public_key,
-                        rows: document.rows,
-                    }),
-                    to: document.to,
-                    objects: document.objects,
-                    bytes: document.bytes,
-                    expires: document.expires,
-                },
-                key: document.key,
-                signature: document.signature,
-            },
-        }
-    }
-}
-
-impl From<&SignedGrant> for GrantVersions {
-    fn from(signed: &SignedGrant) -> Self {
-        let grant = &signed.grant;
-        match &grant.target {
-            GrantTarget::Frame(frame) => Self::V1(GrantV1 {
-                format: 1,
-                grant: grant.id,
-                owner: grant.owner,
-                frame: *frame,
-                to: grant.to,
-                objects: grant.objects,
-                bytes: grant.bytes,
-                expires: grant.expires,
-                key: signed.key,
-                signature: signed.signature,
-            }),
-            GrantTarget::Training(terms) => Self::V2(GrantV2 {
-                format: 2,
-                grant: grant.id,
-                owner: grant.owner,
-                training: terms.training,
-                program: terms.program.clone(),
-                specs: terms.specs,
-                encryption_key: terms.key,
-                public_key: terms.public_key,
-                to: grant.to,
-                rows: terms.rows,
-                objects: grant.objects,
-                bytes: grant.bytes,
-                expires: grant.expires,
-                key: signed.key,
-                signature: signed.signature,
-            }),
-        }
-    }
 }
 
 /// Why bytes are no grant.
@@ -329,6 +248,7 @@ impl Serialize for SignedGrant {
         match GrantVersions::from(self) {
             GrantVersions::V1(document) => document.serialize(serializer),
             GrantVersions::V2(document) => document.serialize(serializer),
+            GrantVersions::V3(document) => document.serialize(serializer),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Upload grants: rows that others add to a frame or to a training. Documents of version 2.
+//! Upload grants: rows and columns that others add to a frame, and rows that they add to a training.
+//! Documents of version 2.
 
 use super::frames::FrameId;
 use super::grant::{GrantId, SignedGrant, TenantId};
@@ -16,7 +17,8 @@ pub const MAX_GRANTS: usize = 32;
 pub struct GrantedPieces {
     /// The grant by which they are added.
     pub grant: SignedGrant,
-    /// The pieces of a frame, or all chunks of an owner's rows, in the order of their rows.
+    /// The pieces of a frame, of a grant of columns all of them, or all chunks of an owner's rows, in the order
+    /// of their rows.
     pub pieces: Vec<ChunkFile>,
 }
 
@@ -26,7 +28,7 @@ pub struct GrantedPieces {
 pub struct Revocation {
     /// The grant that ends.
     pub grant: GrantId,
-    /// Whether the rows that were added by it are removed.
+    /// Whether the rows or columns that were added by it are removed.
     #[serde(default)]
     pub drop_rows: bool,
 }
@@ -37,7 +39,7 @@ pub struct Revocation {
 pub struct GrantStatus {
     /// Names it.
     pub grant: GrantId,
-    /// The frame to which rows may be added, if it is of one.
+    /// The frame to which rows or columns may be added, if it is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<FrameId>,
     /// The training to which rows may be added, if it is of one.
@@ -59,6 +61,9 @@ pub struct GrantStatus {
     /// Most rows of a training that may be; frames have no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_rows: Option<u64>,
+    /// Names of the columns that may be added; absent of a grant of rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Until when it can be used.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,

@@ -4,6 +4,7 @@ use super::HeldGrant;
 use super::document::Document;
 use crate::Tenant;
 use cipherfn_protocol::api::frames::{FrameId, FrameStatus, GadgetDocument, ListedFrame};
+use cipherfn_protocol::api::grant::GrantId;
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::message::KeyId;
@@ -12,14 +13,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// A stored frame. It does not change until it is deleted, but for rows that others add to it by grants.
+/// A stored frame. It does not change until it is deleted, but for rows and columns that others add to it
+/// by grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFrame {
     /// Names it.
     pub id: FrameId,
     /// Whose it is.
     pub tenant: Tenant,
-    /// Its schema, of all rows.
+    /// Its schema, of all rows and its owner's columns.
     pub schema: Value,
     /// The key that it is encrypted under.
     pub key: KeyId,
@@ -33,8 +35,22 @@ pub struct StoredFrame {
     pub created: OffsetDateTime,
     /// When it runs out.
     pub until: OffsetDateTime,
-    /// Who else may add rows, and did.
+    /// Who else may add rows or columns, and did.
     pub grants: Vec<HeldGrant>,
+    /// Columns that others added, behind the owner's in this order.
+    pub columns: Vec<FrameColumns>,
+}
+
+/// Columns that somebody added beside all rows of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameColumns {
+    /// The grant by which they came.
+    pub grant: GrantId,
+    /// Their schema, of all rows.
+    pub schema: Value,
+    /// Their pieces in the order of their rows.
+    pub pieces: Vec<FramePiece>,
 }
 
 /// Rows of a frame, a file.
@@ -55,7 +71,25 @@ impl StoredFrame {
 
     /// Bytes of all pieces.
     pub fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.file.bytes).sum()
+        self.all_pieces().map(|piece| piece.file.bytes).sum()
+    }
+
+    /// Pieces of rows, then those of columns that were added.
+    pub(super) fn all_pieces(&self) -> impl Iterator<Item = &FramePiece> {
+        let added = self.columns.iter().flat_map(|columns| &columns.pieces);
+        self.pieces.iter().chain(added)
+    }
+
+    /// Its schema with the columns that others added.
+    pub fn whole_schema(&self) -> Value {
+        let mut whole = self.schema.clone();
+        for added in &self.columns {
+            let columns = added.schema.get("column").and_then(Value::as_array);
+            if let Some(own) = whole.get_mut("column").and_then(Value::as_array_mut) {
+                own.extend(columns.into_iter().flatten().cloned());
+            }
+        }
+        whole
     }
 
     /// Whether its time is over.
@@ -67,12 +101,16 @@ impl StoredFrame {
     pub fn status(&self) -> FrameStatus {
         FrameStatus {
             frame: self.id,
-            schema: self.schema.clone(),
+            schema: self.whole_schema(),
             rows: self.rows(),
             key: self.key,
             parameter_set: self.parameter_set,
             gadget: self.gadget,
-            pieces: self.pieces.len(),
+            pieces: self.all_pieces().count(),
+            parts: match self.pieces.as_slice() {
+                [_] => Vec::new(),
+                several => several.iter().map(|piece| piece.rows).collect(),
+            },
             bytes: self.bytes(),
             created: self.created,
             expires: self.until,
@@ -120,6 +158,8 @@ pub(in crate::registry) struct FrameV1 {
     until: OffsetDateTime,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     grants: Vec<HeldGrant>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<FrameColumns>,
 }
 
 impl Document for StoredFrame {
@@ -138,6 +178,7 @@ impl Document for StoredFrame {
             created: frame.created,
             until: frame.until,
             grants: frame.grants,
+            columns: frame.columns,
         })
     }
 
@@ -158,6 +199,7 @@ impl Document for StoredFrame {
             created: self.created,
             until: self.until,
             grants: self.grants.clone(),
+            columns: self.columns.clone(),
         })
     }
 }
@@ -267,6 +309,7 @@ mod tests {
             created: OffsetDateTime::UNIX_EPOCH,
             until: OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(15),
             grants: Vec::new(),
+            columns: Vec::new(),
         };
         let stored = concat!(
             r#"{"format":1,"frame":"01010101010101010101010101010101","tenant":"TENANT","schema":{"name":"sales"},"#,

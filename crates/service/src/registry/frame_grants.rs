@@ -1,10 +1,12 @@
-//! Rows that others add to a stored frame.
+//! Rows and columns that others add to a stored frame.
 
-use super::{FramePiece, GrantRefusal, Granting, HeldGrant, StoredFrame};
+use super::grant::names;
+use super::{FrameColumns, FramePiece, GrantRefusal, Granting, HeldGrant, StoredFrame};
 use crate::Tenant;
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::job::ChunkFile;
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 /// Most rows of a frame, by which pieces are held: what `cipherfn_frame` has room for.
@@ -36,16 +38,36 @@ impl Granting for StoredFrame {
         Err(GrantRefusal::Malformed("frame", "is another frame"))
     }
 
+    fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal> {
+        let Some(columns) = columns else {
+            let has_columns = !self.columns.is_empty();
+            return if has_columns {
+                Err(GrantRefusal::BesideColumns)
+            } else {
+                Ok(())
+            };
+        };
+        let parts = self.pieces.iter().map(|piece| &piece.rows);
+        if !columns.parts.iter().eq(parts) {
+            return Err(GrantRefusal::OtherRows);
+        }
+        let (whole, added) = (self.whole_schema(), columns.parsed());
+        let taken: BTreeSet<&str> = names(&whole).collect();
+        match names(&added).find(|name| taken.contains(name)) {
+            Some(name) => Err(GrantRefusal::Taken(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     fn has(&self, file: ChunkFile) -> bool {
-        self.pieces
-            .iter()
+        self.all_pieces()
             .any(|piece| piece.file.sha256 == file.sha256)
     }
 }
 
 impl StoredFrame {
-    /// The frame with pieces that were uploaded by a grant and looked at, behind those that it has. Those
-    /// that were added before stay where they are.
+    /// The frame with pieces that were uploaded by a grant and looked at: rows behind those that it has, or
+    /// columns beside all of them. Those that were added before stay where they are.
     pub fn added(
         &self,
         presented: &SignedGrant,
@@ -54,6 +76,13 @@ impl StoredFrame {
         now: OffsetDateTime,
     ) -> Result<Self, GrantRefusal> {
         let mut held = self.granted(presented, by, now)?.clone();
+        let columns = presented.grant.target.columns();
+        let mut known = self.columns.iter();
+        match known.find(|own| own.grant == presented.grant.id) {
+            Some(known) if known.pieces == pieces => return Ok(self.clone()),
+            Some(_) => return Err(GrantRefusal::Known(0)),
+            None => self.takes(columns)?,
+        }
         let mut frame = self.clone();
         for (place, piece) in pieces.iter().enumerate() {
             let own = held.pieces.iter_mut().find(|own| own.file == piece.file);
@@ -65,9 +94,21 @@ impl StoredFrame {
                 return Err(GrantRefusal::Known(place));
             }
             own.rows = Some(piece.rows);
-            frame.pieces.push(*piece);
+            if columns.is_none() {
+                frame.pieces.push(*piece);
+            }
         }
-        if frame.pieces.len() > MAX_PIECES {
+        if let Some(columns) = columns {
+            if pieces.iter().map(|piece| piece.rows).sum::<u64>() != self.rows() {
+                return Err(GrantRefusal::OtherRows);
+            }
+            frame.columns.push(FrameColumns {
+                grant: presented.grant.id,
+                schema: columns.parsed(),
+                pieces: pieces.to_vec(),
+            });
+        }
+        if frame.all_pieces().count() > MAX_PIECES {
             return Err(GrantRefusal::Pieces);
         }
         if frame.rows() > MAX_FRAME_ROWS {
@@ -76,7 +117,7 @@ impl StoredFrame {
         Ok(frame.with(&held).counted())
     }
 
-    /// The frame without a grant; without the rows that were added by it, if asked.
+    /// The frame without a grant; without what was added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
         let held = self.held(id).ok_or(GrantRefusal::Unknown)?;
         let mut frame = self.clone();
@@ -84,6 +125,7 @@ impl StoredFrame {
         if drop_rows {
             let is_added = |file| held.piece(file).is_some_and(|piece| piece.rows.is_some());
             frame.pieces.retain(|piece| !is_added(piece.file));
+            frame.columns.retain(|columns| columns.grant != id);
         }
         Ok(frame.counted())
     }

@@ -31,7 +31,7 @@ pub enum FrameDeclared {
     /// The frame is new.
     New,
     /// It was declared before.
-    Known(StoredFrame),
+    Known(Box<StoredFrame>),
     /// The folder is that of another frame.
     Conflict,
     /// The tenant has as many frames as it may.
@@ -207,7 +207,7 @@ impl<B: Bucket> Registry<B> {
 fn known_as(known: StoredFrame, frame: &StoredFrame) -> FrameDeclared {
     // Behind its owner's pieces there may be those of others.
     if known.pieces.starts_with(&frame.pieces) {
-        FrameDeclared::Known(known)
+        FrameDeclared::Known(Box::new(known))
     } else {
         FrameDeclared::Conflict
     }

@@ -5,9 +5,10 @@
 //!      |  expires, used up                                       |
 //!      `-- revoked ----------------------------------------------'  with its rows, if asked
 //! ```
-//! A piece counts as soon as an address for it is given out, whether or not it arrives: what strangers
-//! can store is bounded by grants alone. Grants and pieces are in one record, so that a piece is added and
-//! counted at once, or not at all; a piece is there once however often it is sent.
+//! A grant of columns is used once: all their pieces are added together, beside the rows that the frame had
+//! when it was made. A piece counts as soon as an address for it is given out, whether or not it arrives: what
+//! strangers can store is bounded by grants alone. Grants and pieces are in one record, so that a piece is added
+//! and counted at once, or not at all; a piece is there once however often it is sent.
 
 use super::Registry;
 use super::document::{self, Document};
@@ -15,11 +16,12 @@ use super::store::ATTEMPTS;
 use crate::Tenant;
 use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 /// A grant, and the pieces for which addresses were given out by it.
@@ -46,7 +48,7 @@ pub struct GrantedPiece {
 }
 
 /// Why a grant does not allow something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrantRefusal {
     /// There is no such grant, frame or training, it is not as its owner signed it, or it is another tenant's:
     /// which of these is nobody's business.
@@ -75,6 +77,12 @@ pub enum GrantRefusal {
     Pieces,
     /// More rows than a frame may have.
     Rows(u64),
+    /// Rows for a frame that has columns of others, which have none for them.
+    BesideColumns,
+    /// Columns beside other rows than the frame has now.
+    OtherRows,
+    /// A column that the frame has already.
+    Taken(String),
 }
 
 impl HeldGrant {
@@ -92,12 +100,19 @@ impl HeldGrant {
             bytes_used: self.bytes_used(),
             rows: self.rows(),
             most_rows: grant.target.training().map(|terms| terms.rows),
+            columns: match grant.target.columns() {
+                None => Vec::new(),
+                Some(columns) => names(&columns.parsed()).map(ToOwned::to_owned).collect(),
+            },
             expires: grant.expires,
         }
     }
 
-    /// Rows that were added by it.
+    /// Rows that were added by it; columns add none.
     pub fn rows(&self) -> u64 {
+        if self.grant.grant.target.columns().is_some() {
+            return 0;
+        }
         let rows = self.pieces.iter().filter_map(|piece| piece.rows);
         rows.fold(0, u64::saturating_add)
     }
@@ -112,7 +127,14 @@ impl HeldGrant {
     }
 }
 
-/// What others add rows to by grants.
+/// Names of the columns of a schema.
+pub(super) fn names(schema: &Value) -> impl Iterator<Item = &str> {
+    let columns = schema.get("column").and_then(Value::as_array);
+    let names = columns.into_iter().flatten().map(|own| own.get("name"));
+    names.filter_map(|name| name.and_then(Value::as_str))
+}
+
+/// What others add rows or columns to by grants.
 pub trait Granting: Clone {
     /// What more than [`MAX_GRANTS`] grants are refused with.
     const TOO_MANY: GrantRefusal;
@@ -132,7 +154,10 @@ pub trait Granting: Clone {
     /// That a grant is one of this.
     fn check(&self, target: &GrantTarget) -> Result<(), GrantRefusal>;
 
-    /// Whether a file is one of its rows.
+    /// That it has room, as it is now, for such columns or, without them, for rows.
+    fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal>;
+
+    /// Whether a file is one of its pieces.
     fn has(&self, file: ChunkFile) -> bool;
 
     /// It with a grant that its owner has signed: the signature is checked before. The same again
@@ -156,6 +181,7 @@ pub trait Granting: Clone {
             let taken = GrantRefusal::Malformed("grant", "is the id of another grant");
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
         }
+        self.takes(terms.target.columns())?;
         let mut changed = self.clone();
         // Those that ran out make room; of those that added rows it is still to be told which these are.
         let is_used = |held: &HeldGrant| held.pieces.iter().any(|piece| piece.rows.is_some());
@@ -232,6 +258,7 @@ pub trait Granting: Clone {
     }
 
     /// It with another state of one of its grants.
+    #[must_use]
     fn with(&self, held: &HeldGrant) -> Self {
         let mut changed = self.clone();
         let id = held.grant.grant.id;
@@ -245,7 +272,7 @@ pub trait Granting: Clone {
 }
 
 impl<B: Bucket> Registry<B> {
-    /// Changes what others add rows to, by what is there now; `None` where there is nothing.
+    /// Changes what others add to, by what is there now; `None` where there is nothing.
     pub(super) async fn change_granting<T: Granting + Document + PartialEq>(
         &self,
         path: String,
@@ -325,11 +352,23 @@ impl From<GrantRefusal> for Problem {
             ),
             GrantRefusal::Known(place) => (
                 MalformedRequest,
-                format!("piece {place} is there already; rows are added once"),
+                format!("piece {place} is there already; rows and columns are added once"),
             ),
             GrantRefusal::Pieces => (
                 MalformedFrame,
                 format!("the frame would have more than {MAX_PIECES} pieces; its owner has to upload it anew in larger ones"),
+            ),
+            GrantRefusal::BesideColumns => (
+                MalformedRequest,
+                "the frame has columns that others added, which have nothing for more rows; revoke their grant with what came by it (drop_rows)".to_owned(),
+            ),
+            GrantRefusal::OtherRows => (
+                MalformedFrame,
+                "the columns are for other rows than the frame has now: some were added or dropped since the grant was made, or not all rows were sent; send them all, or ask the frame's owner for another grant".to_owned(),
+            ),
+            GrantRefusal::Taken(name) => (
+                MalformedRequest,
+                format!("columns: {name:?} is a column of the frame already; give the new one another name"),
             ),
             GrantRefusal::Rows(most) => (
                 MalformedFrame,

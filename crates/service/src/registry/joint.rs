@@ -4,7 +4,7 @@ use super::document::Document;
 use super::{GrantRefusal, Granting, HeldGrant};
 use crate::Tenant;
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::job::{ChunkFile, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
     OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
@@ -189,6 +189,10 @@ impl Granting for JointTraining {
                 return Err(GrantRefusal::Malformed(field, problem));
             }
         }
+        Ok(())
+    }
+
+    fn takes(&self, _: Option<&GrantedColumns>) -> Result<(), GrantRefusal> {
         Ok(())
     }
 

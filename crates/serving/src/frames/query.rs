@@ -3,7 +3,7 @@
 
 use super::{
     ColumnPrecision, Demand, FrameError, FrameQueryError, OutputPrecision, PassResults,
-    StoredFrame, SumRows, columns, compress, pass_noise, precisions, result_bytes, seconds,
+    StoredFrame, SumRows, columns, compress, pass_noise, precisions, result_bytes, seconds, sent,
 };
 use cipherfn_circuit::circuit::Node;
 use cipherfn_frame::Passes;
@@ -173,7 +173,7 @@ impl PreparedQuery {
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
         let schemas = schemas(heads, tables);
         let resolved = plan.resolve(&schemas)?;
-        let sent = as_sent(&plan, &schemas)?;
+        let sent = sent::as_sent(&plan, &schemas)?;
         let candidate = |rows_per_sum| {
             let form = circuit_form(set, first, rows_per_sum);
             Candidate::new(resolved.lower(&form)?, heads, tables)
@@ -341,20 +341,6 @@ impl PreparedQuery {
             spent,
         })
     }
-}
-
-/// A plan as it is sent, which the schemas as they are sent have to allow: dictionaries that are equal
-/// here differ there if one of them is hashed.
-fn as_sent(plan: &Plan, schemas: &[Schema]) -> Result<Plan, FrameQueryError> {
-    let sent = plan.sent(schemas);
-    if let Some(hasher) = schemas.iter().find_map(Schema::hasher) {
-        let schemas: Vec<Schema> = schemas.iter().map(|own| own.as_sent().clone()).collect();
-        let allowed = sent.resolve(&schemas);
-        allowed.map_err(|error| FrameQueryError::Hashed {
-            problem: hasher.shown(&error.to_string()),
-        })?;
-    }
-    Ok(sent)
 }
 
 /// The largest number of rows a sum with which a demand is met, as the answer then is the smallest, or

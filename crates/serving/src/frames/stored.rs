@@ -6,6 +6,8 @@ use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{TableShape, decode_tables};
 use cipherfn_scheme::{Glwe, SchemeError};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// An encrypted frame, or a table in the clear, as whoever evaluates has it.
 pub struct StoredFrame {
@@ -30,6 +32,53 @@ pub struct StoredRows {
     pub rows: usize,
     /// Ciphertexts of each of the schema's row inputs.
     pub inputs: Vec<Vec<u8>>,
+}
+
+/// Columns that somebody added beside the rows of a frame.
+#[derive(Debug)]
+pub struct StoredColumns {
+    /// For people, what they came by.
+    pub name: String,
+    /// How many inputs of rows they are.
+    pub inputs: usize,
+    /// Their chunks by the number of their first row, as many as are at hand.
+    pub chunks: BTreeMap<u64, StoredRows>,
+}
+
+impl StoredColumns {
+    /// Puts their inputs behind those of a frame's chunks. Rows outside of `needed` may be missing on
+    /// either side: they get none.
+    ///
+    /// # Errors
+    /// Rows that share ciphertexts here and not there: a row is read from one chunk.
+    pub fn put_beside(
+        mut self,
+        chunks: &mut [StoredRows],
+        needed: &Range<u64>,
+    ) -> Result<(), FrameError> {
+        let mut first = 0;
+        for chunk in chunks {
+            let end = first + chunk.rows as u64;
+            let own = self.chunks.remove(&first);
+            let own = own.filter(|own| own.rows == chunk.rows);
+            let is_needed = first < needed.end && needed.start < end;
+            match own {
+                Some(own) => chunk.inputs.extend(own.inputs),
+                None if is_needed => {
+                    return Err(FrameError::Columns {
+                        columns: self.name,
+                        first: first + 1,
+                        last: end,
+                    });
+                }
+                None => chunk
+                    .inputs
+                    .resize(chunk.inputs.len() + self.inputs, Vec::new()),
+            }
+            first = end;
+        }
+        Ok(())
+    }
 }
 
 impl StoredFrame {

@@ -3,7 +3,7 @@
 
 use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
-use super::fidelity::{Fidelity, STRICTER, SimulatedModel};
+use super::fidelity::{Fidelity, MOST_ERROR, STRICTER, SimulatedModel};
 use super::fitted_rows;
 use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
@@ -238,8 +238,8 @@ impl<'a> LayerProblem<'a> {
         let labels = 1.0 - STRICTER * (1.0 - options.min_agreement);
         let bits = choice.fidelity.bits(&choice.sums, choice.budget);
         let is_precise = options.precision.is_none_or(|precision| bits >= precision);
-        let most = choice.fidelity.most_error(options);
-        let reaches = |error: &f64| is_precise && choice.fidelity.is_within(labels, most * error);
+        let reaches =
+            |error: &f64| is_precise && choice.fidelity.is_within(labels, MOST_ERROR * error);
         goals.iter().position(reaches).unwrap_or(GOALS.len())
     }
 

@@ -5,7 +5,6 @@ use crate::backend::Budget;
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::margins;
-use crate::options::Options;
 use crate::simulate::Gaussian;
 use cipherfn_protocol::specs::{OutputField, ScoreDecoding, ScoreUnits};
 
@@ -138,15 +137,6 @@ impl Fidelity {
             wrapped: reference.wrapped,
             rows: reference.phases.len(),
         })
-    }
-
-    /// What its scores may be off by: where labels are held to the model's, a precision that is asked for takes
-    /// the place of a hundredth of the range.
-    pub(super) fn most_error(&self, options: &Options) -> f64 {
-        match (self.labels, options.precision) {
-            (Some(_), Some(_)) => f64::INFINITY,
-            _ => MOST_ERROR,
-        }
     }
 
     /// Whether at least this part of the labels is right, and scores are off by so much at most.

@@ -73,7 +73,8 @@ impl Family for LayeredModel {
             choice: &choice,
             curves,
         };
-        check(&choice.fidelity, setting.options, || {
+        let least = setting.options.min_agreement;
+        check(&choice.fidelity, least, || {
             format!("it is limited by {}", found.limit())
         })?;
         let looks_up = choice.work.lookups > 0;

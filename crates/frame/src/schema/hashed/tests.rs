@@ -34,10 +34,16 @@ fn text(schema: &Schema) -> String {
 #[test]
 fn tokens_are_exactly_these() {
     let hasher = hasher();
-    assert_eq!(hasher.id().to_string(), "ID");
-    assert_eq!(hasher.frame("north"), "FRAME");
-    assert_eq!(hasher.token(Named::Column, "north"), "COLUMN");
-    assert_eq!(hasher.token(Named::Text, "north"), "TEXT");
+    assert_eq!(hasher.id().to_string(), "9634020f45434d3d");
+    assert_eq!(hasher.frame("north"), "~5e85b5499e6d791a3bf8");
+    assert_eq!(
+        hasher.token(TokenKind::Column, "north"),
+        "~c24e92cc31412f4871c6"
+    );
+    assert_eq!(
+        hasher.token(TokenKind::Text, "north"),
+        "~28c20fc498f8a9518cd1"
+    );
     let other = NameHasher::new(&[8; SECRET_LEN], KnownNames::default()).expect("a hasher");
     assert_ne!(other.frame("north"), hasher.frame("north"));
     assert_ne!(other.id(), hasher.id());
@@ -91,7 +97,10 @@ fn documents_that_say_both_or_were_sent_unhashed_are_refused() {
     let clear = text(&Schema::from_toml(&clear).expect("a schema"));
     let sent = clear.replace("\"rows\"", "\"hash-names\":true,\"rows\"");
     let error = Schema::from_json(sent.as_bytes()).expect_err("sent unhashed");
-    assert!(error.to_string().contains("no names were hashed"), "{error}");
+    assert!(
+        error.to_string().contains("no names were hashed"),
+        "{error}"
+    );
     let table = Schema::from_toml(SALES).expect("a schema");
     let cells = cipherfn_protocol::hash::Hash::of(&[]);
     let error = table.in_the_clear(3, cells).expect_err("in the clear");
@@ -102,7 +111,7 @@ fn documents_that_say_both_or_were_sent_unhashed_are_refused() {
 fn names_of_one_hash_are_refused() {
     let schema = Schema::from_toml(SALES).expect("a schema");
     let mut hasher = hasher();
-    let token = hasher.token(Named::Text, "north");
+    let token = hasher.token(TokenKind::Text, "north");
     hasher.known = Arc::new(HashMap::from([(token, "Norden".to_owned())]));
     let error = hasher.hash(&schema).expect_err("a collision").to_string();
     assert!(

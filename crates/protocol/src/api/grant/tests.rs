@@ -33,17 +33,17 @@ fn documents_have_exactly_these_bytes() {
         serde_json::from_str::<SignedGrant>(&text).unwrap(),
         signed()
     );
-    let other = text.replace("\"format\":1", "\"format\":3");
+    let other = text.replace("\"format\":1", "\"format\":4");
     assert!(matches!(
         SignedGrant::from_json(other.as_bytes()),
-        Err(GrantError::Format { found: 3 })
+        Err(GrantError::Format { found: 4 })
     ));
     assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
     for bad in [
         &text[1..],
         "{}",
         &text.replace("objects", "rows"),
-        &" ".repeat(3000),
+        &" ".repeat(MAX_BYTES + 1),
     ] {
         assert!(SignedGrant::from_json(bad.as_bytes()).is_err(), "{bad}");
     }
@@ -96,6 +96,49 @@ fn documents_of_trainings_have_exactly_these_bytes() {
     assert!(SignedGrant::from_json(frame.as_bytes()).is_err());
 }
 
+fn columns() -> GrantedColumns {
+    GrantedColumns {
+        schema: r#"{"name":"f"}"#.to_owned(),
+        parts: vec![3, 4],
+    }
+}
+
+fn of_columns(columns: GrantedColumns) -> SignedGrant {
+    let mut signed = signed();
+    signed.grant.target = GrantTarget::Columns(FrameId::from_bytes([3; 16]), columns);
+    signed
+}
+
+/// The same of columns. Each is of its own format: rows are signed as rows, and columns as columns.
+#[test]
+fn documents_of_columns_have_exactly_these_bytes() {
+    let text = format!(
+        r#"{{"format":3,"grant":"{}","owner":"{}","frame":"{}","columns":{{"schema":"{{\"name\":\"f\"}}","parts":[3,4]}},"objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
+        "01".repeat(16),
+        "02".repeat(16),
+        "03".repeat(16),
+        "06".repeat(32),
+        "07".repeat(64),
+    );
+    let of_columns = of_columns(columns());
+    assert_eq!(of_columns.to_json().unwrap(), text);
+    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), of_columns);
+    assert_eq!(
+        serde_json::from_str::<SignedGrant>(&text).unwrap(),
+        of_columns
+    );
+    let rows = signed().to_json().unwrap();
+    for (document, other) in [(&text, "1"), (&text, "2"), (&rows, "2"), (&rows, "3")] {
+        let (_, rest) = document.split_once(',').unwrap();
+        let other = format!("{{\"format\":{other},{rest}");
+        assert!(matches!(
+            SignedGrant::from_json(other.as_bytes()),
+            Err(GrantError::Json(_))
+        ));
+        assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
+    }
+}
+
 /// Nothing of a grant can be changed without changing what is signed.
 #[test]
 fn every_field_is_signed() {
@@ -134,6 +177,22 @@ fn every_field_is_signed() {
         };
         assert_ne!(other.message(), of_training.message(), "{other:?}");
     }
+    let changed = [
+        of_columns(GrantedColumns {
+            schema: String::new(),
+            ..columns()
+        }),
+        of_columns(GrantedColumns {
+            parts: vec![7],
+            ..columns()
+        }),
+        signed(),
+    ];
+    let of_columns = of_columns(columns()).grant;
+    for other in changed {
+        assert_ne!(other.grant.message(), of_columns.message(), "{other:?}");
+    }
+    assert_ne!(of_columns.message(), of_training.message());
     let grant = signed().grant;
     assert_ne!(grant.message(), of_training.message());
     let changed = [

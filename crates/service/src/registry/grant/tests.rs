@@ -29,7 +29,7 @@ fn frame() -> StoredFrame {
     StoredFrame {
         id: FRAME,
         tenant: Tenant::of("alice"),
-        schema: serde_json::json!({ "name": "sales", "rows": 5 }),
+        schema: serde_json::json!({ "name": "sales", "rows": 5, "column": [{ "name": "sku" }] }),
         key: KeyId::from_bytes([9; 16]),
         parameter_set: ParameterSetTag::NONE,
         gadget: GadgetDocument {
@@ -40,6 +40,16 @@ fn frame() -> StoredFrame {
         created: NOW,
         until: NOW + Duration::DAY,
         grants: Vec::new(),
+        columns: Vec::new(),
+    }
+}
+
+/// A column beside rows in such parts.
+fn columns(name: &str, parts: &[u64]) -> GrantedColumns {
+    let schema = serde_json::json!({ "name": "sales", "column": [{ "name": name }] });
+    GrantedColumns {
+        schema: schema.to_string(),
+        parts: parts.to_vec(),
     }
 }
 
@@ -117,6 +127,86 @@ fn pieces_are_reserved_once_and_added_once() {
         (status.objects_used, status.bytes_used, status.rows),
         (2, 25, 5)
     );
+}
+
+#[test]
+fn columns_are_added_once_beside_the_rows_that_they_are_for() {
+    let own = grant(|grant| grant.target = GrantTarget::Columns(FRAME, columns("class", &[5])));
+    let offered = frame().offered(&own, NOW).unwrap();
+    let reserved = |frame: &StoredFrame, grant: &SignedGrant, number| {
+        frame.reserved(grant, &bob(), &[file(number, 10)], NOW)
+    };
+    let first = reserved(&offered, &own, 1).unwrap();
+    let add = |frame: &StoredFrame, grant: &SignedGrant, pieces: &[FramePiece]| {
+        frame.added(grant, &bob(), pieces, NOW)
+    };
+    let short = FramePiece {
+        rows: 4,
+        ..piece(1)
+    };
+    assert_eq!(add(&first, &own, &[short]), Err(GrantRefusal::OtherRows));
+    let added = add(&first, &own, &[piece(1)]).unwrap();
+    assert_eq!((added.rows(), &added.schema), (5, &first.schema));
+    let whole = added.whole_schema();
+    assert_eq!(names(&whole).collect::<Vec<_>>(), ["sku", "class"]);
+    assert_eq!(
+        add(&added, &own, &[piece(1)]).as_ref(),
+        Ok(&added),
+        "a replay"
+    );
+    assert_eq!(added.offered(&own, NOW).as_ref(), Ok(&added), "a replay");
+    let status = added.held(own.grant.id).unwrap().status();
+    assert_eq!((status.rows, status.columns), (0, vec!["class".to_owned()]));
+    let (status, json) = (added.status(), added.to_json().unwrap());
+    assert_eq!((status.rows, status.pieces, status.bytes), (5, 2, 20));
+    assert_eq!(StoredFrame::from_json(&json).unwrap(), added);
+    // Used once, and its pieces are nobody else's.
+    let more = reserved(&added, &own, 2).unwrap();
+    assert_eq!(add(&more, &own, &[piece(2)]), Err(GrantRefusal::Known(0)));
+    let other = grant(|grant| {
+        grant.id = GrantId::from_bytes([7; 16]);
+        grant.target = GrantTarget::Columns(FRAME, columns("kind", &[5]));
+    });
+    let both = added.offered(&other, NOW).unwrap();
+    assert_eq!(reserved(&both, &other, 1), Err(GrantRefusal::Known(0)));
+    let taken = |name: &str| {
+        let taken = grant(|grant| {
+            grant.id = GrantId::from_bytes([8; 16]);
+            grant.target = GrantTarget::Columns(FRAME, columns(name, &[5]));
+        });
+        added.offered(&taken, NOW).map(drop)
+    };
+    for name in ["sku", "class"] {
+        assert_eq!(taken(name), Err(GrantRefusal::Taken(name.to_owned())));
+    }
+    assert_eq!(taken("kind"), Ok(()));
+    // More rows have nothing in these columns, whoever was to add them.
+    let rows = grant(|grant| grant.id = GrantId::from_bytes([9; 16]));
+    assert_eq!(added.offered(&rows, NOW), Err(GrantRefusal::BesideColumns));
+    let waiting = frame()
+        .offered(&rows, NOW)
+        .unwrap()
+        .offered(&own, NOW)
+        .unwrap();
+    let waiting = reserved(&reserved(&waiting, &rows, 3).unwrap(), &own, 1).unwrap();
+    let beside = add(&waiting, &own, &[piece(1)]).unwrap();
+    assert_eq!(
+        add(&beside, &rows, &[piece(3)]),
+        Err(GrantRefusal::BesideColumns)
+    );
+    let longer = add(&waiting, &rows, &[piece(3)]).unwrap();
+    assert_eq!(
+        add(&longer, &own, &[piece(1)]),
+        Err(GrantRefusal::OtherRows)
+    );
+    // Revoked with what came by it, or without.
+    let dropped = added.revoked(own.grant.id, true).unwrap();
+    assert_eq!(
+        (dropped.columns.len(), dropped.has(file(1, 10))),
+        (0, false)
+    );
+    let kept = added.revoked(own.grant.id, false).unwrap();
+    assert_eq!((kept.columns.len(), kept.has(file(1, 10))), (1, true));
 }
 
 #[test]
