@@ -32,8 +32,8 @@ mod _native {
     use super::compile::compile;
     #[pymodule_export]
     use super::frames::{
-        Frame, FrameAnswer, FrameKeys, FrameQuery, FrameSchema, KeptFrame,
-        delete_frame, list_frames,
+        Frame, FrameAnswer, FrameKeys, FrameQuery, FrameSchema, KeptFrame, delete_frame,
+        list_frames,
     };
     #[pymodule_export]
     use super::keys::Keys;
@@ -44,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use super::table::Table;
     #[pymodule_export]
-    use super::training::{Descent, Fitted, Statistics, public_key};
+    use super::training::{Descent, Fitted, Kept, Statistics, cancel_training, public_key};
     #[pymodule_export]
     use super::wait::Stop;
 }

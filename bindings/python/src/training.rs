@@ -3,11 +3,15 @@
 mod asked;
 mod descent;
 mod fitted;
+mod kept;
+mod resumed;
 mod rows;
 mod statistics;
 
 pub(crate) use descent::Descent;
 pub(crate) use fitted::Fitted;
+pub(crate) use kept::Kept;
+pub(crate) use resumed::cancel_training;
 pub(crate) use statistics::{Statistics, public_key};
 
 use crate::error::Failure;

@@ -203,7 +203,9 @@ impl FrameQuery {
 impl FrameQuery {
     fn require(&self) -> Result<()> {
         let stages = self.stages.iter();
-        Ok(stages.map(PreparedStage::require).collect::<std::result::Result<(), _>>()?)
+        Ok(stages
+            .map(PreparedStage::require)
+            .collect::<std::result::Result<(), _>>()?)
     }
 }
 

@@ -1,17 +1,22 @@
 //! Gradient descent by a service: rows are uploaded encrypted, its workers run the steps.
 
-use super::descent::{Given, Outcome};
+use super::descent::{Given, Outcome, Start};
+use super::kept::Kept;
+use super::resumed::{Resumed, is_over};
 use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
-use cipherfn_client_http::{KeyRing, RowsName, ServiceError, UploadedRows};
+use cipherfn_client::training::{KeptModel, trained_weights};
+use cipherfn_client_http::{KeptTraining, KeyRing, ServiceError, UploadedRows};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::Hash;
+use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
-use cipherfn_training::descent::Training;
+use cipherfn_training::descent::{KeptWeights, Training};
 use pyo3::prelude::*;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was begun at a service and has to be ended there if nobody waits for it.
@@ -23,10 +28,16 @@ pub(super) struct Asked<'a> {
     /// Name of the program there.
     pub(super) program: ModelName,
     pub(super) training: Arc<Training>,
+    /// What it starts from.
+    pub(super) start: Start,
+    /// Whether the weights stay at the service.
+    pub(super) keep: bool,
+    /// Where what was uploaded is remembered, if another process may go on.
+    pub(super) resume: Option<PathBuf>,
 }
 
 impl Asked<'_> {
-    /// The whole of it. Whatever ends it ends it at the service.
+    /// The whole of it. Whatever ends it ends it at the service, unless another call may go on.
     pub(super) fn fit(self, table: Batches, waiting: Waiting<'_>) -> PyResult<Outcome> {
         let (connection, watch) = self.service.open();
         let (ring, begun) = (self.service.ring.clone(), Begun::default());
@@ -36,6 +47,9 @@ impl Asked<'_> {
             program: self.program,
             watch: watch.clone(),
             begun: Arc::clone(&begun),
+            start: self.start,
+            keep: self.keep,
+            resumed: self.resume.map(Resumed),
         };
         let training = self.training;
         let outcome = waiting.request(&watch, move || run.fit(training, table));
@@ -69,36 +83,98 @@ struct Run {
     program: ModelName,
     watch: Watch,
     begun: Begun,
+    start: Start,
+    keep: bool,
+    resumed: Option<Resumed>,
+}
+
+impl Given {
+    /// What is known of weights that are about to be kept: that forms have room, and predictions a request,
+    /// before anything goes up.
+    fn kept(&self, secret: &SecretKey) -> Result<KeptWeights> {
+        let begun = (&self.start, self.rows.rows.len());
+        let weights = KeptWeights::of(&self.training, begun, &self.simulated)?;
+        let model = KeptModel {
+            training: &self.training,
+            weights: &weights,
+        };
+        model.most_rows(secret)?;
+        Ok(weights)
+    }
 }
 
 impl Run {
     async fn fit(self, training: Arc<Training>, table: Batches) -> Result<Outcome> {
-        let watch = self.watch.clone();
-        let given = blocking(move || Given::read(training, table, &watch)).await?;
-        let set = ParameterSet::by_name(SET)?;
+        let start = match &self.start {
+            Start::Kept(kept) => Some(kept.start(&self.connection, &self.ring, &training).await?),
+            start => start.of(&training)?,
+        };
+        let (watch, set) = (self.watch.clone(), ParameterSet::by_name(SET)?);
+        let given = blocking(move || Given::read(training, (table, start), &watch)).await?;
         let parts = required_parts(set)?;
         let service = &self.connection;
         service
             .supply_parts(&self.ring, set, &parts, |_| ())
             .await?;
         let secret = Arc::new(self.ring.secret_key(set)?);
-        // Nobody goes on with what another run has begun, so the table needs no name.
-        let unnamed = RowsName {
-            table: Hash::of(&[]),
-            start: None,
-        };
-        let rows = given.encryption(&secret)?;
-        let uploaded = service.upload_rows(&self.program, rows, unnamed, |_| ());
-        let uploaded = uploaded.await?;
-        self.begin(Some(uploaded.clone()));
+        let kept = self.keep.then(|| given.kept(&secret)).transpose()?;
+        let uploaded = self.uploaded(&given, &secret).await?;
         let steps = given.schedule.len() as u64;
         self.watch.set(0, steps);
         let done = |done| self.watch.set(done, steps);
-        let (job, state) = service.train(&uploaded, done).await?;
-        let sets = given.decrypt(&secret, uploaded.rows_hash, &state)?;
-        service.delete_job(job).await?;
+        let trained = service.train(&uploaded, done).await;
+        if let (Err(error), Some(resumed)) = (&trained, &self.resumed)
+            && is_over(error)
+        {
+            // Of a training that has failed the job is still there.
+            if matches!(error, ServiceError::TrainingFailed { .. }) {
+                service.cancel_training(&uploaded).await?;
+            }
+            resumed.remove()?;
+        }
+        let (job, state) = trained?;
+        let Some(weights) = kept else {
+            let sets = given.decrypt(&secret, uploaded.rows_hash, &state)?;
+            service.delete_job(job).await?;
+            self.end()?;
+            return Ok(given.outcome(&sets));
+        };
+        // Not decrypted, but held to be this training's.
+        let named = (uploaded.rows, uploaded.rows_hash);
+        trained_weights(&secret, &given.training, named, &state)?;
+        let program = (&self.program, given.training.canonical());
+        // Going on from another result than this one is refused.
+        let whole = (secret.id(), Hash::of(&state));
+        let kept = KeptTraining::new((service.url(), job), program, named, whole, weights);
+        self.ring.keep_training(&kept)?;
+        self.end()?;
+        let kept = Kept::new(kept, Arc::clone(&given.training));
+        Ok(given.outcome_kept(kept))
+    }
+
+    /// The rows as they are at the service: those that an earlier call has uploaded, or these now.
+    async fn uploaded(&self, given: &Given, secret: &Arc<SecretKey>) -> Result<UploadedRows> {
+        let service = &self.connection;
+        if let Some(resumed) = &self.resumed {
+            let of = (&self.program, secret.id());
+            if let Some(uploaded) = resumed.read_same(service.url(), of, given)? {
+                return Ok(uploaded);
+            }
+        }
+        let rows = given.encryption(secret)?;
+        let uploaded = service.upload_rows(&self.program, rows, given.name(), |_| ());
+        let uploaded = uploaded.await?;
+        match &self.resumed {
+            Some(resumed) => resumed.write(&uploaded)?,
+            None => self.begin(Some(uploaded.clone())),
+        }
+        Ok(uploaded)
+    }
+
+    /// Nothing is left to be ended, or to go on with.
+    fn end(&self) -> Result<()> {
         self.begin(None);
-        Ok(given.outcome(&sets))
+        self.resumed.as_ref().map_or(Ok(()), Resumed::remove)
     }
 
     fn begin(&self, rows: Option<UploadedRows>) {
@@ -107,7 +183,7 @@ impl Run {
 }
 
 /// Work that computes, beside the requests.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -2,6 +2,7 @@
 
 use super::asked::Asked;
 use super::fitted::Fitted;
+use super::kept::Kept;
 use super::rows::Columns;
 use crate::error::{Failure, Result};
 use crate::service::{Service, parse_name};
@@ -15,8 +16,8 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent as Run, SET, noise, required_parts};
 use cipherfn_training::descent::{
-    DescentStep, RowEncoder, Simulation, Training, TrainingRows, accuracy, mean_square,
-    simulate,
+    DescentStart, DescentStep, RowEncoder, Simulation, Training, TrainingRows, accuracy,
+    mean_square, simulate_from,
 };
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
@@ -30,10 +31,15 @@ pub(crate) struct Descent(Arc<Training>);
 /// What came of a training.
 #[derive(IntoPyObject)]
 pub(super) struct Outcome {
-    model: Fitted,
+    /// Unless the weights stay encrypted.
+    model: Option<Fitted>,
+    kept: Option<Kept>,
     rows: usize,
-    steps: usize,
-    accuracy: f64,
+    /// Those before included.
+    steps: u64,
+    accuracy: Option<f64>,
+    /// Of what it started from, where that was given.
+    start_accuracy: Option<f64>,
     simulated_accuracy: f64,
     /// Standard deviation that noise gives a weight.
     deviation: f64,
@@ -43,14 +49,21 @@ pub(super) struct Outcome {
 /// Rows of a table, and the training of them that was simulated.
 pub(super) struct Given {
     pub(super) training: Arc<Training>,
+    /// What weights it starts from, and whether they were given.
+    pub(super) start: DescentStart,
+    pub(super) is_started: bool,
     pub(super) rows: TrainingRows,
     pub(super) simulated: Simulation,
     pub(super) schedule: Vec<DescentStep>,
 }
 
 impl Given {
-    /// Reads a table, whose classes are a column of texts, and simulates.
-    pub(super) fn read(training: Arc<Training>, table: Batches, watch: &Watch) -> Result<Self> {
+    /// Reads a table, whose classes are a column of texts, and simulates, from given weights or from zero.
+    pub(super) fn read(
+        training: Arc<Training>,
+        (table, start): (Batches, Option<DescentStart>),
+        watch: &Watch,
+    ) -> Result<Self> {
         let columns = Columns {
             numbers: training
                 .numbers()
@@ -66,10 +79,14 @@ impl Given {
         let rows = encoder.finish()?;
         let mean = mean_square(&training, &rows.rows);
         let noise = noise(&training, ParameterSet::by_name(SET)?, mean)?;
-        let simulated = simulate(&training, &rows.rows, &noise)?;
-        let schedule = training.schedule(rows.rows.len())?;
+        let is_started = start.is_some();
+        let start = start.unwrap_or_else(|| DescentStart::zero(&training));
+        let simulated = simulate_from(&training, &rows.rows, &noise, &start)?;
+        let schedule = training.schedule_after(start.before, rows.rows.len())?;
         Ok(Self {
             training,
+            start,
+            is_started,
             rows,
             simulated,
             schedule,
@@ -79,12 +96,11 @@ impl Given {
     /// The rows on their way to whoever runs the steps.
     pub(super) fn encryption(&self, secret: &Arc<SecretKey>) -> Result<RowsEncryption> {
         let plain = self.rows.rows.as_slice().into();
-        Ok(RowsEncryption::new(
-            Arc::clone(secret),
-            &self.training,
-            plain,
-            None,
-        )?)
+        let rows = RowsEncryption::new(Arc::clone(secret), &self.training, plain, None)?;
+        if self.is_started {
+            return Ok(rows.starting_from(&self.start)?);
+        }
+        Ok(rows)
     }
 
     /// The weights of a state, if it is that after the last step on these rows.
@@ -107,15 +123,67 @@ impl Given {
 
     /// What came of it, as these sets of weights.
     pub(super) fn outcome(self, sets: &[Vec<f64>]) -> Outcome {
+        let right = accuracy(&self.training, sets, &self.rows.rows);
+        let model = Fitted(self.training.fitted(sets));
         Outcome {
+            model: Some(model),
+            accuracy: Some(right),
+            ..self.without_weights()
+        }
+    }
+
+    /// What came of it, where the weights stay encrypted.
+    pub(super) fn outcome_kept(self, kept: Kept) -> Outcome {
+        Outcome {
+            kept: Some(kept),
+            ..self.without_weights()
+        }
+    }
+
+    fn without_weights(self) -> Outcome {
+        let right =
+            |start: &DescentStart| accuracy(&self.training, &start.fractions, &self.rows.rows);
+        Outcome {
+            model: None,
+            kept: None,
             rows: self.rows.rows.len(),
-            steps: self.schedule.len(),
-            accuracy: accuracy(&self.training, sets, &self.rows.rows),
+            steps: self.start.before + self.schedule.len() as u64,
+            accuracy: None,
+            start_accuracy: self.is_started.then(|| right(&self.start)),
             simulated_accuracy: self.simulated.accuracy,
             deviation: self.simulated.deviation,
-            model: Fitted(self.training.fitted(sets)),
             clipped: self.rows.clipped,
         }
+    }
+}
+
+/// What a training starts from.
+pub(super) enum Start {
+    Zero,
+    /// Weights of the units of columns, the constant last, a row a set; and the steps that have led to them.
+    Weights(Vec<Vec<f64>>, u64),
+    /// Weights that a service keeps.
+    Kept(Kept),
+}
+
+impl Start {
+    fn new(weights: Option<(Vec<Vec<f64>>, u64)>, kept: Option<Kept>) -> Self {
+        match (weights, kept) {
+            (_, Some(kept)) => Self::Kept(kept),
+            (Some((sets, before)), None) => Self::Weights(sets, before),
+            (None, None) => Self::Zero,
+        }
+    }
+
+    /// Those that are not at a service.
+    pub(super) fn of(&self, training: &Training) -> Result<Option<DescentStart>> {
+        let Self::Weights(sets, before) = self else {
+            return Ok(None);
+        };
+        Ok(Some(DescentStart {
+            before: *before,
+            ..training.start(sets)?
+        }))
     }
 }
 
@@ -154,21 +222,24 @@ impl Descent {
     }
 
     /// Simulates the training of a table's rows, whose classes are a column of texts, and, unless that is all
-    /// that is asked for, runs it on ciphertexts.
-    #[pyo3(signature = (table, encrypted, keys=None, tell=None, stop=None))]
+    /// that is asked for, runs it on ciphertexts. `start` are weights of the units of columns, and the steps that
+    /// have led to them.
+    #[pyo3(signature = (table, encrypted, keys=None, start=None, tell=None, stop=None))]
     fn fit(
         &self,
         py: Python<'_>,
         table: &Table,
         encrypted: bool,
         keys: Option<PathBuf>,
+        start: Option<(Vec<Vec<f64>>, u64)>,
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<Outcome> {
         let (training, batches) = (Arc::clone(&self.0), table.batches()?);
         let waiting = Waiting { py, tell, stop };
         waiting.compute(move |watch| {
-            let given = Given::read(training, batches, watch)?;
+            let start = Start::new(start, None).of(&training)?;
+            let given = Given::read(training, (batches, start), watch)?;
             if !encrypted {
                 let sets = given.simulated.sets.clone();
                 return Ok(given.outcome(&sets));
@@ -192,22 +263,33 @@ impl Descent {
     }
 
     /// Has a service run the steps on a table's rows. `name` is the program's there. A call that is ended, or
-    /// fails, ends the training at the service, too.
-    #[pyo3(signature = (service, name, table, tell=None, stop=None))]
+    /// fails, ends the training at the service, too. `start` is as in `fit`, or `kept` are weights that the service
+    /// keeps; with `keep` it keeps those of this training. With `resume`, a file, the
+    /// same call goes on after this one was ended.
+    #[pyo3(signature = (service, name, table, start=None, kept=None, keep=false, resume=None, tell=None, stop=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python's, by name")]
     fn ask(
         &self,
         py: Python<'_>,
         service: &Service,
         #[pyo3(from_py_with = parse_name)] name: ModelName,
         table: &Table,
+        start: Option<(Vec<Vec<f64>>, u64)>,
+        kept: Option<Bound<'_, Kept>>,
+        keep: bool,
+        resume: Option<PathBuf>,
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<Outcome> {
         let (training, batches) = (Arc::clone(&self.0), table.batches()?);
+        let kept = kept.map(|kept| kept.get().clone());
         let asked = Asked {
             service,
             program: name,
             training,
+            start: Start::new(start, kept),
+            keep,
+            resume,
         };
         asked.fit(batches, Waiting { py, tell, stop })
     }

@@ -47,6 +47,36 @@ impl Columns<'_> {
         Ok(())
     }
 
+    /// Gives `take` the numbers of each row, missing ones as no numbers: what is wrong with a row is not to be told
+    /// before all are read.
+    pub(super) fn each_numbers(
+        &self,
+        batches: Batches,
+        watch: &Watch,
+        mut take: impl FnMut(&[f64]),
+    ) -> Result<()> {
+        for batch in batches {
+            watch.check()?;
+            let batch = self.select(&batch?)?;
+            let columns = self.numbers.iter().map(|name| {
+                let column = find(&batch, name)?;
+                Ok((column, values(name, column)?))
+            });
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            for row in 0..batch.rows() {
+                let number = |(column, values): &(&Column, Vec<f64>)| {
+                    if column.is_valid(row) {
+                        values[row]
+                    } else {
+                        f64::NAN
+                    }
+                };
+                take(&columns.iter().map(number).collect::<Vec<f64>>());
+            }
+        }
+        Ok(())
+    }
+
     /// The named columns: others may be of types that nothing here takes.
     fn select(&self, batch: &RecordBatch) -> Result<Batch> {
         let schema = batch.schema();
@@ -70,6 +100,10 @@ fn find<'b>(batch: &'b Batch, name: &str) -> Result<&'b Column> {
 
 fn numbers(name: &str, column: &Column, first: usize) -> Result<Vec<f64>> {
     present(name, column, first)?;
+    values(name, column)
+}
+
+fn values(name: &str, column: &Column) -> Result<Vec<f64>> {
     Ok(match column.values() {
         Values::F32(values) => values.iter().map(|value| (*value).into()).collect(),
         Values::F64(values) => values.clone(),

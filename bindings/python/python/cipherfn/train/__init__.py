@@ -7,7 +7,7 @@ ciphertexts. Who holds all rows in the clear trains faster with any other librar
 
 from __future__ import annotations
 
-from ._descent import LinearSVC, LogisticRegression
+from ._descent import LinearSVC, LogisticRegression, cancel
 from ._solve import PCA, LinearDiscriminantAnalysis, LinearRegression, NaiveBayes, Ridge, StandardScaler
 from ._statistics import Contribution, Statistics, public_key
 
@@ -22,5 +22,6 @@ __all__ = [
     "Ridge",
     "StandardScaler",
     "Statistics",
+    "cancel",
     "public_key",
 ]
