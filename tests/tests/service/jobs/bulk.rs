@@ -235,7 +235,10 @@ async fn a_table_in_parts_has_the_answers_of_the_whole() {
     assert_eq!(parts, [true, false], "{objects:?}");
     let done = run(&alice, at, course).await;
     check(&alice, done.expect("answers")).await;
-    assert_eq!(alice.objects_of_jobs().await, Vec::<String>::new());
+    // A chunk that was on its way at the cut is sent anew; that copy runs out by itself.
+    let mut left = alice.objects_of_jobs().await;
+    left.retain(|key| !key.starts_with("uploads/"));
+    assert_eq!(left, Vec::<String>::new());
 }
 
 /// Answers are taken while the rest of the table is yet to be read: a run that waited for the end
