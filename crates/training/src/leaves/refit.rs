@@ -16,7 +16,7 @@ pub struct Refitted {
 
 impl LeafTraining {
     /// The model of counts: what trees say is the mean over the rows of a leaf, what all say together the
-    /// mean over the trees. Boosted leaves take their step ([`super::boosted`]).
+    /// mean over the trees. Boosted leaves take their step (`leaves::boosted`).
     ///
     /// # Errors
     /// Counts that no `rows` rows leave.
