@@ -15,6 +15,7 @@ mod commands;
 mod connection;
 mod emulation;
 mod files;
+mod grants;
 mod remedies;
 mod server;
 mod shared;

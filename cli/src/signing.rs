@@ -1,15 +1,14 @@
 //! The model developer's signing key, and what it signs.
 
-use crate::files::InputSource;
 use crate::terminal;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::grant::{Grant, GrantId, MAX_BYTES, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, SignedGrant};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
 use cipherfn_service::registry::Model;
-use cipherfn_signing::{SigningKey, verify, verify_grant};
+use cipherfn_signing::{SigningKey, verify};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{env, str};
@@ -81,24 +80,6 @@ impl SigningArguments {
         };
         Ok(directory.join("cipherfn").join("signing.key"))
     }
-}
-
-/// Reads a grant that is as its owner signed it.
-pub(crate) fn read_grant(source: &InputSource) -> Result<SignedGrant> {
-    // A line ends it.
-    let bytes = source.read_all(MAX_BYTES as u64 + 1)?;
-    let grant = SignedGrant::from_json(bytes.trim_ascii()).with_context(|| source.name())?;
-    let verified = verify_grant(&grant);
-    verified.with_context(|| format!("{} was changed; ask its owner for it", source.name()))?;
-    Ok(grant)
-}
-
-/// A name for a grant that was never used.
-pub(crate) fn grant_id() -> Result<GrantId> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|error| anyhow!("the operating system gives no randomness: {error}"))?;
-    Ok(GrantId::from_bytes(id))
 }
 
 impl Developer {

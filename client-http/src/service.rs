@@ -39,6 +39,7 @@ mod trained;
 mod transfer;
 mod transport;
 mod upload;
+mod uploaded;
 
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
@@ -51,7 +52,8 @@ pub use options::{
 };
 pub use register::{Registered, Uploaded};
 pub use specs::{Fetched, FetchedProgram, FetchedTable};
-pub use train::{RowsName, RowsUpload, UploadedRows};
+pub use train::RowsUpload;
+pub use uploaded::{RowsName, SameTraining, UploadedRows};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, ProgramList, Route};

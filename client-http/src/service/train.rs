@@ -11,9 +11,10 @@ use super::awaited::Awaited;
 use super::bulk::sha256;
 use super::declare::new_name;
 use super::error::ServiceError;
+use super::uploaded::{FORMAT, RowsName, UploadedRows};
 use super::{Service, blocking};
 use bytes::Bytes;
-use cipherfn_client::training::{DescentError, RowsEncryption, TrainedRows};
+use cipherfn_client::training::{DescentError, RowsEncryption};
 use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, JobId, JobKind, MAX_CHUNKS, MAX_TRAINING, UploadFolder,
     UploadPurpose,
@@ -23,69 +24,6 @@ use cipherfn_protocol::api::{ModelName, Route};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{files_hash, rows_hash};
-use serde::{Deserialize, Serialize};
-
-/// Format of [`UploadedRows`] as a document.
-const FORMAT: u16 = 1;
-
-/// Rows that were uploaded, and the training that they are for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UploadedRows {
-    format: u16,
-    /// Address of the service.
-    pub service: String,
-    /// The job as it is declared. The same again is the same job.
-    pub declaration: JobDeclaration,
-    /// Number of rows.
-    pub rows: usize,
-    /// Of each owner, where there are several.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owners: Vec<usize>,
-    /// What names their encryption.
-    pub rows_hash: Hash,
-    /// Names the table and how it is read, for whoever goes on.
-    pub table: Hash,
-    /// Names the weights that it starts from, in the clear, where there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<Hash>,
-}
-
-/// What names a table, and the weights that a training on it starts from, for whoever goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowsName {
-    /// The table and how it is read.
-    pub table: Hash,
-    /// The weights, where there are any.
-    pub start: Option<Hash>,
-}
-
-impl UploadedRows {
-    /// Reads a document.
-    ///
-    /// # Errors
-    /// Bytes that are none, or of a later format.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let taken: Self = serde_json::from_slice(bytes)?;
-        if taken.format == FORMAT {
-            return Ok(taken);
-        }
-        let reason = format!("format {} is that of a later client", taken.format);
-        Err(serde::de::Error::custom(reason))
-    }
-
-    /// The rows of each owner, and what names them.
-    pub fn trained(&self) -> TrainedRows {
-        TrainedRows {
-            owners: if self.owners.is_empty() {
-                vec![self.rows]
-            } else {
-                self.owners.clone()
-            },
-            name: self.rows_hash,
-        }
-    }
-}
 
 /// How far an upload of rows is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use cipherfn_frame::schema::{Rows, Schema, SchemaError};
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
 use cipherfn_protocol::api::grant::{GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
-use cipherfn_protocol::api::job::Uploads;
+use cipherfn_protocol::api::job::UploadPurpose;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_service::registry::{
@@ -19,7 +19,7 @@ use cipherfn_service::registry::{
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_signing::verify_grant;
-use futures_util::{StreamExt, TryStreamExt, future, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 
@@ -31,11 +31,7 @@ impl Jobs {
         id: FrameId,
         (request, call): (&Request, &Call),
     ) -> Result<Response<Body>, Failure> {
-        let grant: SignedGrant = http::json_body(request)?;
-        verify_grant(&grant).map_err(|error| {
-            let detail = format!("signature: {error}; make the grant anew");
-            Problem::new(ProblemType::MalformedRequest, detail)
-        })?;
+        let grant = signed_grant(request)?;
         let frame = self.frame(tenant, id, call).await?;
         if let Some(columns) = grant.grant.target.columns() {
             let whole = columns_of(columns).and_then(|own| {
@@ -96,16 +92,8 @@ impl Jobs {
             frame.reserved(&grant, tenant, &pieces, call.now)
         });
         changed(reserved.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        let lifetime = self.rules.transfer_lifetime;
-        let transfers = pieces.iter().map(|piece| async {
-            let request = self.registry.piece_request(&owner, id, *piece, lifetime);
-            Ok::<_, Failure>(self.transfer(*piece, request.await?, call))
-        });
-        let uploads = Uploads {
-            upload: id.into(),
-            chunks: future::try_join_all(transfers).await?,
-        };
-        Ok(http::json(StatusCode::CREATED, &uploads))
+        let place = (id.into(), UploadPurpose::Frame);
+        self.transfers(&owner, place, &pieces, call).await
     }
 
     /// Adds uploaded pieces by a grant, after a look at their heads.
@@ -142,9 +130,7 @@ impl Jobs {
             frame.added(&grant, tenant, &pieces, call.now)
         });
         let frame = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        let status = frame.held(grant.grant.id).map(HeldGrant::status);
-        let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        Ok(http::json(StatusCode::OK, &status))
+        stand_of(&frame, &grant)
     }
 
     /// What a piece is that was uploaded by a grant; one that was added before is as it was.
@@ -233,8 +219,27 @@ fn live<'f>(frame: &'f StoredFrame, call: &Call) -> Result<&'f StoredFrame, Gran
     Ok(frame)
 }
 
-fn changed(
-    change: Option<Result<StoredFrame, GrantRefusal>>,
-) -> Result<Option<StoredFrame>, Problem> {
+/// A grant that is offered, if its signature is right.
+pub(crate) fn signed_grant(request: &Request) -> Result<SignedGrant, Failure> {
+    let grant: SignedGrant = http::json_body(request)?;
+    verify_grant(&grant).map_err(|error| {
+        let detail = format!("signature: {error}; make the grant anew");
+        Problem::new(ProblemType::MalformedRequest, detail)
+    })?;
+    Ok(grant)
+}
+
+/// What a change that grants allow or not has led to.
+pub(crate) fn changed<T>(change: Option<Result<T, GrantRefusal>>) -> Result<Option<T>, Problem> {
     change.transpose().map_err(Problem::from)
+}
+
+/// Where a grant stands, for whoever has used it.
+pub(crate) fn stand_of(
+    granting: &impl Granting,
+    grant: &SignedGrant,
+) -> Result<Response<Body>, Failure> {
+    let status = granting.held(grant.grant.id).map(HeldGrant::status);
+    let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
+    Ok(http::json(StatusCode::OK, &status))
 }

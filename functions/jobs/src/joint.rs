@@ -4,19 +4,18 @@
 //! is rows under the public key, for this program and key, all of them and in order. What the ciphertexts
 //! hold, nobody but the key holder could tell.
 
+use crate::grants::{changed, signed_grant, stand_of};
 use crate::{Jobs, check};
-use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
-use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, Uploads};
+use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, UploadPurpose};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
-    GrantRefusal, Granting, HeldGrant, JointDeclared, JointTraining, live_program,
+    GrantRefusal, Granting, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
-use cipherfn_signing::verify_grant;
 use cipherfn_training::descent::{PUBLIC_BATCH, ROWS_HEAD, RowsForm, RowsHead, Training};
-use futures_util::{StreamExt, TryStreamExt, future, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Request, Response};
 
@@ -89,11 +88,7 @@ impl Jobs {
         id: TrainingId,
         (request, call): (&Request, &Call),
     ) -> Result<Response<Body>, Failure> {
-        let grant: SignedGrant = http::json_body(request)?;
-        verify_grant(&grant).map_err(|error| {
-            let detail = format!("signature: {error}; make the grant anew");
-            Problem::new(ProblemType::MalformedRequest, detail)
-        })?;
+        let grant = signed_grant(request)?;
         self.joint(tenant, id, call).await?;
         let offered = self
             .registry
@@ -135,18 +130,8 @@ impl Jobs {
             training.reserved(&granted.grant, tenant, &granted.pieces, call.now)
         });
         changed(reserved.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        let (folder, lifetime) = (id.into(), self.rules.transfer_lifetime);
-        let transfers = granted.pieces.iter().map(|file| async {
-            let request = self
-                .registry
-                .upload_request(&owner, folder, *file, lifetime);
-            Ok::<_, Failure>(self.transfer(*file, request.await?, call))
-        });
-        let uploads = Uploads {
-            upload: folder,
-            chunks: future::try_join_all(transfers).await?,
-        };
-        Ok(http::json(StatusCode::CREATED, &uploads))
+        let place = (id.into(), UploadPurpose::Job);
+        self.transfers(&owner, place, &granted.pieces, call).await
     }
 
     /// Adds all chunks of an owner's rows by a grant, after a look at their heads.
@@ -172,9 +157,7 @@ impl Jobs {
             training.added(grant, tenant, (rows, files), call.now)
         });
         let training = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        let status = training.held(grant.grant.id).map(HeldGrant::status);
-        let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        Ok(http::json(StatusCode::OK, &status))
+        stand_of(&training, grant)
     }
 
     /// How many rows chunks have, if they are all chunks of an owner's rows.
@@ -306,12 +289,6 @@ fn unexpired(training: JointTraining, call: &Call) -> Result<JointTraining, Prob
         return Err(Problem::new(ProblemType::JobExpired, detail));
     }
     Ok(training)
-}
-
-fn changed(
-    change: Option<Result<JointTraining, GrantRefusal>>,
-) -> Result<Option<JointTraining>, Problem> {
-    change.transpose().map_err(Problem::from)
 }
 
 fn unknown(id: TrainingId) -> Problem {

@@ -143,11 +143,23 @@ impl Jobs {
             Some(upload) => upload,
             None => self.registry.new_upload()?,
         };
-        let purpose = declaration.purpose;
-        let transfers = declaration.chunks.iter();
-        let transfers = transfers.map(|chunk| self.upload(tenant, (upload, purpose), *chunk, call));
+        let place = (upload, declaration.purpose);
+        self.transfers(tenant, place, &declaration.chunks, call)
+            .await
+    }
+
+    /// Where to upload files to: that of a tenant's folder.
+    async fn transfers(
+        &self,
+        tenant: &Tenant,
+        place: (UploadFolder, UploadPurpose),
+        files: &[ChunkFile],
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let transfers = files.iter();
+        let transfers = transfers.map(|file| self.upload(tenant, place, *file, call));
         let uploads = Uploads {
-            upload,
+            upload: place.0,
             chunks: future::try_join_all(transfers).await?,
         };
         Ok(http::json(StatusCode::CREATED, &uploads))

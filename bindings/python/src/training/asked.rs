@@ -2,13 +2,13 @@
 
 use super::descent::{Given, Outcome, Start};
 use super::kept::Kept;
-use super::resumed::{Resumed, is_over};
+use super::resumed::Resumed;
 use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
 use cipherfn_client::training::{KeptModel, trained_weights};
-use cipherfn_client_http::{KeptTraining, KeyRing, ServiceError, UploadedRows};
+use cipherfn_client_http::{KeptTraining, KeyRing, RowsName, SameTraining, ServiceError, UploadedRows};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
@@ -124,10 +124,10 @@ impl Run {
         let done = |done| self.watch.set(done, steps);
         let trained = service.train(&uploaded, done).await;
         if let (Err(error), Some(resumed)) = (&trained, &self.resumed)
-            && is_over(error)
+            && (is_failed(error) || error.is_of_gone_training())
         {
             // Of a training that has failed the job is still there.
-            if matches!(error, ServiceError::TrainingFailed { .. }) {
+            if is_failed(error) {
                 service.cancel_training(&uploaded).await?;
             }
             resumed.remove()?;
@@ -155,14 +155,22 @@ impl Run {
     /// The rows as they are at the service: those that an earlier call has uploaded, or these now.
     async fn uploaded(&self, given: &Given, secret: &Arc<SecretKey>) -> Result<UploadedRows> {
         let service = &self.connection;
+        let start = given.is_started.then_some(&given.start);
+        let name = RowsName::of(&given.rows.rows, start);
         if let Some(resumed) = &self.resumed {
-            let of = (&self.program, secret.id());
-            if let Some(uploaded) = resumed.read_same(service.url(), of, given)? {
+            let same = SameTraining {
+                service: service.url(),
+                program: &self.program,
+                version: given.training.hash(),
+                key: secret.id(),
+                rows: name,
+            };
+            if let Some(uploaded) = resumed.read_same(&same)? {
                 return Ok(uploaded);
             }
         }
         let rows = given.encryption(secret)?;
-        let uploaded = service.upload_rows(&self.program, rows, given.name(), |_| ());
+        let uploaded = service.upload_rows(&self.program, rows, name, |_| ());
         let uploaded = uploaded.await?;
         match &self.resumed {
             Some(resumed) => resumed.write(&uploaded)?,
@@ -188,4 +196,8 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Failure::from(ServiceError::Cancelled))?
+}
+
+const fn is_failed(error: &ServiceError) -> bool {
+    matches!(error, ServiceError::TrainingFailed { .. })
 }

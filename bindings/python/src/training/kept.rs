@@ -1,7 +1,6 @@
 //! Weights that a service keeps encrypted.
 
 use super::asked::blocking;
-use super::resumed::is_gone;
 use super::rows::Columns;
 use crate::error::{Failure, Result};
 use crate::service::Service;
@@ -238,7 +237,7 @@ impl Kept {
         waiting.request(&watch, move || async move {
             own.require(&connection)?;
             match connection.delete_job(own.kept.job).await {
-                Err(error) if !is_gone(&error) => Err(error.into()),
+                Err(error) if !error.is_of_gone_training() => Err(error.into()),
                 _ => Ok(ring.forget_training(own.kept.job)?),
             }
         })

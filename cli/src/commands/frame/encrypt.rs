@@ -3,8 +3,8 @@
 use super::names;
 use super::rows::{each_of_schema, read_schema};
 use crate::files::{Content, Destination, InputSource};
+use crate::grants::read_grant;
 use crate::shared::{Force, Threads};
-use crate::signing::read_grant;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};

@@ -6,8 +6,9 @@ use super::rows::read_schema;
 use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
+use crate::grants::{expires_in, grant_id, read_grant, tell};
 use crate::shared::{Force, block_on};
-use crate::signing::{SigningArguments, grant_id, read_grant};
+use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
@@ -21,7 +22,6 @@ use cipherfn_protocol::api::grant::{
 use cipherfn_protocol::api::grants::{GrantStatus, Revocation};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use time::{Duration, OffsetDateTime};
 
 /// Let somebody else add rows or columns to a frame that a service keeps for you, and nothing else
 ///
@@ -138,7 +138,6 @@ impl MakeGrant {
                 }
                 None => frame.into(),
             };
-            let expires = OffsetDateTime::now_utc() + Duration::days(self.days.into());
             let grant = developer.sign_grant(Grant {
                 id,
                 owner: list.tenant,
@@ -146,7 +145,7 @@ impl MakeGrant {
                 to: self.to,
                 objects: self.objects,
                 bytes: u64::from(self.megabytes) * 1_000_000,
-                expires: expires.replace_nanosecond(0)?,
+                expires: expires_in(self.days)?,
             });
             let document = grant.to_json()?;
             if document.len() > MAX_BYTES {
@@ -168,20 +167,8 @@ impl MakeGrant {
             "objects": terms.objects,
             "bytes": terms.bytes,
         });
-        let beside = terminal.beside_data(self.output.is_stdout());
-        beside.summary(&value, || {
-            let to = terms.to.map_or_else(
-                || "anybody who has it".to_owned(),
-                |tenant| tenant.to_string(),
-            );
-            terminal::facts([
-                ("grant", terms.id.to_string()),
-                ("file", self.output.name()),
-                ("for", to),
-                ("allows", allowed(terms.objects, terms.bytes)),
-                ("expires", terminal::date(terms.expires)),
-            ])
-        })
+        let allows = allowed(terms.objects, terms.bytes);
+        tell((terms, allows), &self.output, &value, terminal)
     }
 }
 

@@ -3,8 +3,9 @@
 use super::read_public_key;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
+use crate::grants::{expires_in, grant_id, tell};
 use crate::shared::{Force, block_on};
-use crate::signing::{SigningArguments, grant_id};
+use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
 use cipherfn_client_http::public_key_hash;
@@ -13,7 +14,6 @@ use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, TenantId, Train
 use cipherfn_protocol::api::grants::Revocation;
 use cipherfn_protocol::api::trainings::TrainingId;
 use std::io::Write;
-use time::{Duration, OffsetDateTime};
 
 /// Let an owner add rows to a training, and nothing else
 ///
@@ -97,7 +97,6 @@ impl GrantRows {
                     training.key
                 );
             }
-            let expires = OffsetDateTime::now_utc() + Duration::days(self.days.into());
             let grant = developer.sign_grant(Grant {
                 id,
                 owner: training.tenant,
@@ -112,7 +111,7 @@ impl GrantRows {
                 to: self.to,
                 objects: MAX_PIECES as u32,
                 bytes: u64::from(self.megabytes) * 1_000_000,
-                expires: expires.replace_nanosecond(0)?,
+                expires: expires_in(self.days)?,
             });
             let inputs = [&self.key];
             let mut output = self
@@ -130,21 +129,8 @@ impl GrantRows {
             "rows": self.rows,
             "bytes": terms.bytes,
         });
-        let beside = terminal.beside_data(self.output.is_stdout());
-        beside.summary(&value, || {
-            let to = terms.to.map_or_else(
-                || "anybody who has it".to_owned(),
-                |tenant| tenant.to_string(),
-            );
-            let allowed = format!("{} rows, {}", self.rows, terminal::bytes(terms.bytes));
-            terminal::facts([
-                ("grant", terms.id.to_string()),
-                ("file", self.output.name()),
-                ("for", to),
-                ("allows", allowed),
-                ("expires", terminal::date(terms.expires)),
-            ])
-        })
+        let allows = format!("{} rows, {}", self.rows, terminal::bytes(terms.bytes));
+        tell((terms, allows), &self.output, &value, terminal)
     }
 }
 

@@ -1,21 +1,21 @@
 //! Training by a service: rows are uploaded encrypted, workers run the steps.
 
-use super::rows::{self, read_rows};
-use super::unfinished::{Same, Unfinished};
+use super::rows::read_rows;
+use super::unfinished::Unfinished;
 use super::{Given, Train, Trained, kept, simulated};
 use crate::files::Content;
 use crate::shared::block_on;
-use crate::terminal::{self, Terminal, Unit};
+use crate::terminal::{Terminal, Unit};
 use crate::trust;
 use crate::usage::bail_usage;
 use anyhow::{Result, bail};
 use cipherfn_client::training::{KeptModel, RowsEncryption};
 use cipherfn_client_http::{
-    Existing, FetchedProgram, KeptTraining, KeyRing, RowsName, Service, ServiceError, Uploaded,
-    UploadedRows,
+    Existing, FetchedProgram, KeptTraining, KeyRing, RowsName, SameTraining, Service, ServiceError,
+    Uploaded, UploadedRows,
 };
+use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
-use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -64,21 +64,14 @@ impl Train {
                 let training = &training;
                 KeptModel { training, weights }.most_rows(&secret)?;
             }
-            let same = Same {
+            let same = SameTraining {
                 service: service.url(),
                 program: &name,
                 version: training.hash(),
                 key: secret.id(),
-                rows: RowsName {
-                    table: rows::hash(&rows),
-                    start: self.is_started().then(|| rows::start_hash(&start)),
-                },
+                rows: RowsName::of(&rows.rows, self.is_started().then_some(&start)),
             };
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
-                terminal::notice(&format!(
-                    "goes on with what {} remembers",
-                    unfinished.path().display()
-                ));
                 uploaded
             } else {
                 let encryption = self.encryption(&secret, (&training, &start), &rows)?;
@@ -135,14 +128,14 @@ impl Train {
         let ended = match service.cancel_training(&uploaded).await {
             Ok(()) => "the training is ended, and its rows are deleted at the service",
             // Rows without a job cannot be deleted by hand.
-            Err(error) if is_gone(&error) => {
+            Err(error) if error.is_of_gone_training() => {
                 "the service has no such training; what is left of its rows runs out there by itself"
             }
             Err(error) => return Err(error.into()),
         };
         if let Some(id) = self.joint {
             match service.delete_training(id).await {
-                Err(error) if !is_gone(&error) => return Err(error.into()),
+                Err(error) if !error.is_of_gone_training() => return Err(error.into()),
                 _ => {}
             }
         }
@@ -185,7 +178,7 @@ impl Train {
 
 async fn upload(
     service: &Service,
-    same: &Same<'_>,
+    same: &SameTraining<'_>,
     encryption: RowsEncryption,
     terminal: Terminal,
 ) -> Result<UploadedRows> {
@@ -219,7 +212,7 @@ pub(super) async fn train(
             service.cancel_training(uploaded).await?;
         }
         unfinished.remove()?;
-    } else if is_gone(&error) {
+    } else if error.is_of_gone_training() {
         unfinished.remove()?;
     } else {
         let path = unfinished.path().display();
@@ -228,20 +221,6 @@ pub(super) async fn train(
         )));
     }
     Err(error.into())
-}
-
-/// Whether the service has nothing left of a training, or will do nothing with it.
-fn is_gone(error: &ServiceError) -> bool {
-    error.problem().is_some_and(|problem| {
-        matches!(
-            problem.kind,
-            ProblemType::UploadMissing
-                | ProblemType::UnknownJob
-                | ProblemType::JobExpired
-                | ProblemType::UnknownProgram
-                | ProblemType::StaleProgram
-        )
-    })
 }
 
 /// Whose program was taken and why, in a line.

@@ -2,7 +2,7 @@
 
 use super::elsewhere::{train, whose};
 use super::rows;
-use super::unfinished::{Same, Unfinished};
+use super::unfinished::Unfinished;
 use super::{Train, clipped};
 use crate::files::{Content, Output};
 use crate::shared::block_on;
@@ -10,7 +10,9 @@ use crate::terminal::{self, Terminal, Unit};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_client::training::{RowsEncryption, decrypt_weights};
-use cipherfn_client_http::{FetchedProgram, KeyRing, RowsName, Service, UploadedRows};
+use cipherfn_client_http::{
+    FetchedProgram, KeyRing, RowsName, SameTraining, Service, UploadedRows,
+};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
@@ -52,7 +54,7 @@ impl Train {
             let training = &fetched.training;
             let own = self.own_rows(training, terminal)?;
             let secret = self.keys_at(&service, &ring, terminal).await?;
-            let same = Same {
+            let same = SameTraining {
                 service: service.url(),
                 program: &name,
                 version: training.hash(),
@@ -63,10 +65,6 @@ impl Train {
                 },
             };
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
-                terminal::notice(&format!(
-                    "goes on with what {} remembers",
-                    unfinished.path().display()
-                ));
                 uploaded
             } else {
                 let given = (training, own.as_ref(), &secret);
@@ -194,7 +192,7 @@ async fn whose_chunks(service: &Service, id: TrainingId, uploaded: &UploadedRows
 
 /// Names what a run trains on, in the clear: for files that do not leave this machine.
 fn table_hash(id: TrainingId, own: Option<&TrainingRows>) -> Hash {
-    let own = own.map(|own| *rows::hash(own).as_bytes());
+    let own = own.map(|own| *RowsName::of(&own.rows, None).table.as_bytes());
     let own = own.iter().flatten().copied();
     Hash::of(&id.to_bytes().into_iter().chain(own).collect::<Vec<u8>>())
 }
@@ -202,7 +200,7 @@ fn table_hash(id: TrainingId, own: Option<&TrainingRows>) -> Hash {
 /// What owners have added, with the caller's own rows beside it.
 async fn beside(
     service: &Service,
-    (id, same): (TrainingId, &Same<'_>),
+    (id, same): (TrainingId, &SameTraining<'_>),
     (training, own, secret): (&Training, Option<&TrainingRows>, &Arc<SecretKey>),
     terminal: Terminal,
 ) -> Result<UploadedRows> {

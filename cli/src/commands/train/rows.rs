@@ -7,7 +7,6 @@ use crate::training::Columns;
 use anyhow::{Context, Result};
 use cipherfn_compiler::linear::start_weights;
 use cipherfn_compiler::read::read_model;
-use cipherfn_protocol::hash::Hash;
 use cipherfn_training::descent::{DescentStart, RowEncoder, Training, TrainingRows};
 
 /// Largest model file.
@@ -58,15 +57,6 @@ fn encoder<'a>(
     Ok(rows)
 }
 
-/// Names the rows, in the clear: for files that do not leave this machine.
-pub(super) fn hash(rows: &TrainingRows) -> Hash {
-    let rows = rows.rows.iter().flat_map(|(features, class)| {
-        let features = features.iter().flat_map(|value| value.to_le_bytes());
-        features.chain((*class as u64).to_le_bytes())
-    });
-    Hash::of(&rows.collect::<Vec<u8>>())
-}
-
 /// The weights of a model as a training's start.
 pub(super) fn read_start(training: &Training, source: &InputSource) -> Result<DescentStart> {
     let read = || {
@@ -74,15 +64,4 @@ pub(super) fn read_start(training: &Training, source: &InputSource) -> Result<De
         Ok::<_, anyhow::Error>(training.start(&start_weights(&model, training)?)?)
     };
     read().with_context(|| source.name())
-}
-
-/// Names a start, in the clear: for files that do not leave this machine.
-pub(super) fn start_hash(start: &DescentStart) -> Hash {
-    let weights = start.fractions.iter().flatten();
-    let weights = weights.flat_map(|fraction| fraction.to_le_bytes());
-    Hash::of(
-        &weights
-            .chain(start.before.to_le_bytes())
-            .collect::<Vec<u8>>(),
-    )
 }

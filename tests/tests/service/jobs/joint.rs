@@ -4,7 +4,7 @@
 mod looked_at;
 
 use super::refusals::problem;
-use super::training::{RING, left, parts, program, set, stack_with};
+use super::training::{RING, left, parts, program, run_here, set, stack_with};
 use super::{Requests, file, send};
 use crate::stack::{Stack, name, tenants};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
@@ -18,7 +18,6 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_service::bucket::Bucket;
-use cipherfn_serving::training::Descent;
 use cipherfn_signing::SigningKey;
 use cipherfn_training::descent::{DescentUpload, RowsChunk, Training, synthetic};
 use std::num::NonZeroUsize;
@@ -113,13 +112,7 @@ impl<'a> Holder<'a> {
             let chunk = chunk.await.expect("read").expect("there");
             upload.add(&chunk.bytes).expect("a chunk");
         }
-        let parts = parts().into_iter();
-        let mut files = parts.map(|part| RING.1.key_part(set(), part).expect("a part"));
-        let mut key = files.next().expect("a part").expand().expect("a key");
-        files.for_each(|part| key.add(&part).expect("a part"));
-        let mut descent = Descent::new(&self.training, &key, upload).expect("a training");
-        while descent.step(&key).expect("a step") {}
-        descent.finish().expect("trained")
+        run_here(&self.training, upload)
     }
 }
 

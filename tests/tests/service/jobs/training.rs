@@ -183,13 +183,7 @@ impl<'a> Learner<'a> {
         for chunk in chunks {
             upload.add(chunk).expect("a chunk");
         }
-        let parts = parts().into_iter();
-        let mut files = parts.map(|part| RING.1.key_part(set(), part).expect("a part"));
-        let mut key = files.next().expect("a part").expand().expect("a key");
-        files.for_each(|part| key.add(&part).expect("a part"));
-        let mut descent = Descent::new(&self.training, &key, upload).expect("a training");
-        while descent.step(&key).expect("a step") {}
-        descent.finish().expect("trained")
+        run_here(&self.training, upload)
     }
 
     /// Steps that are behind a job for certain.
@@ -214,6 +208,17 @@ pub(super) async fn left(stack: &Stack) -> Vec<String> {
     objects.retain(|key| folders.iter().any(|folder| key.starts_with(folder)));
     objects.retain(|key| !key.starts_with("jobs/index/"));
     objects
+}
+
+/// All steps of a training on this machine, under the key ring's key.
+pub(super) fn run_here(training: &Training, upload: DescentUpload) -> Vec<u8> {
+    let parts = parts().into_iter();
+    let mut files = parts.map(|part| RING.1.key_part(set(), part).expect("a part"));
+    let mut key = files.next().expect("a part").expand().expect("a key");
+    files.for_each(|part| key.add(&part).expect("a part"));
+    let mut descent = Descent::new(training, &key, upload).expect("a training");
+    while descent.step(&key).expect("a step") {}
+    descent.finish().expect("trained")
 }
 
 /// By the client's library: program fetched and checked, rows in one ciphertext, weights decrypted. The
