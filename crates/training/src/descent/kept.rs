@@ -70,12 +70,8 @@ impl KeptWeights {
         // mean, however many there are.
         let features = training.features() as f64;
         let far = SQRT_2 * simulated.deviation * (features + DEVIATIONS * features.sqrt());
-        let reach = simulated.sets.iter().map(|weights| {
-            let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
-            let others: f64 = others.iter().map(|weight| weight.abs()).sum();
-            let steps = f64::from(STEPS);
-            steps * scale * (ENDS * (others + far) + constant.abs())
-        });
+        let sets = simulated.sets.iter();
+        let reach = sets.map(|weights| scale * furthest(weights, far));
         let reach = reach.fold(0.0, f64::max);
         if reach > SHORTER * REACH {
             return Err(TrainingError::Reaches {
@@ -94,12 +90,8 @@ impl KeptWeights {
     /// Whether sets of weights, fractions of the torus, reach as far as is remembered and no further. What a
     /// service gives as these weights may be anything.
     pub fn holds(&self, sets: &[Vec<f64>]) -> bool {
-        let reach = |weights: &Vec<f64>| {
-            let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
-            let others: f64 = others.iter().map(|weight| weight.abs()).sum();
-            f64::from(STEPS) * (ENDS * others + constant.abs())
-        };
-        sets.iter().all(|weights| reach(weights) <= self.reach)
+        let mut sets = sets.iter();
+        sets.all(|weights| furthest(weights, 0.0) <= self.reach)
     }
 
     /// Rows that a row is asked as.
@@ -156,6 +148,13 @@ impl KeptWeights {
             scores: z,
         }
     }
+}
+
+/// How far the form of a row in the ranges can be, of weights that are together off by as much as `off`.
+fn furthest(weights: &[f64], off: f64) -> f64 {
+    let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
+    let others: f64 = others.iter().map(|weight| weight.abs()).sum();
+    f64::from(STEPS) * (ENDS * (others + off) + constant.abs())
 }
 
 impl Training {
