@@ -114,6 +114,7 @@ fn owners_who_share_a_secret_join_texts_that_nobody_else_sees() {
         without.contains("there is no frame \"visits\""),
         "{without}"
     );
+    assert!(without.contains("--keys names the key ring"), "{without}");
     let explained = success(&run(&["explain", "--keys", "keys"]));
     assert!(explained.contains("column town: exact"), "{explained}");
     success(&run(&["query", "--keys", "keys", "-o", "joined.cfa"]));

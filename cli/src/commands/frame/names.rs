@@ -45,6 +45,17 @@ pub(super) fn shown(name: &str, hasher: Option<&NameHasher>) -> String {
     hasher.map_or_else(|| name.to_owned(), |hasher| hasher.shown(name))
 }
 
+/// What to do where a schema's names are hashed, and by a secret that is not at hand.
+pub(super) fn not_at_hand(schema: &Schema) -> Option<String> {
+    match schema.names() {
+        NameForm::Hashed(id) => Some(format!(
+            "names of frame {} are hashed by secret {id}; --keys names the key ring that has it",
+            schema.name()
+        )),
+        NameForm::Clear | NameForm::ToHash | NameForm::Revealed(_) => None,
+    }
+}
+
 /// What there is to say of a schema's names, where they are hashed.
 pub(super) fn fact(schema: &Schema) -> Option<(&'static str, String)> {
     let fact = match schema.names() {

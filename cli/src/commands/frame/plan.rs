@@ -1,7 +1,7 @@
 //! A plan for frames, and what its answer has to be worth.
 
 use super::models::LinearModels;
-use super::{PlanInputs, stages};
+use super::{PlanInputs, names, stages};
 use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
@@ -84,8 +84,13 @@ pub(super) fn read(
         Some(b'{') => Plan::from_json(&bytes),
         _ => Plan::from_sql(&String::from_utf8_lossy(&bytes), &schemas),
     };
-    let plan = plan.with_context(|| source.name())?;
-    models.put_into(plan)
+    let plan = plan.with_context(|| source.name());
+    // A plan has the names that people use.
+    let plan = match schemas.iter().find_map(names::not_at_hand) {
+        Some(secret) => plan.with_context(|| secret),
+        None => plan,
+    };
+    models.put_into(plan?)
 }
 
 /// What columns are worth, for programs: bits by column, null where it is exact.
