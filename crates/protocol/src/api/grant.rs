@@ -213,7 +213,9 @@ pub enum GrantError {
         len: usize,
     },
     /// Not JSON, or not of this layout.
-    #[error("not an upload grant: {0}; `cipherfn frame grant` makes one")]
+    #[error(
+        "not an upload grant: {0}; `cipherfn frame grant` makes one of a frame, `cipherfn joint grant` of a training"
+    )]
     Json(#[source] serde_json::Error),
     /// Another layout version.
     #[error(
