@@ -35,6 +35,7 @@ pub(crate) struct Wanted {
     prefer: Option<String>,
     classes: Option<Vec<String>>,
     min_agreement: f64,
+    max_error: Option<f64>,
     fit: Option<String>,
     uncertainty: bool,
 }
@@ -116,6 +117,7 @@ impl Wanted {
                 .transpose()?,
             classes: self.classes,
             min_agreement: self.min_agreement / 100.0,
+            max_error: self.max_error.map(|percent| percent / 100.0),
             fit: fit.map(|limits| FitOptions {
                 limits,
                 keeps_profile: profile.is_some(),

@@ -57,6 +57,11 @@ pub(crate) struct Compile {
     /// Least percentage of the calibration rows whose label must stay the model's
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
     min_agreement: f64,
+    /// Most error of the scores of a network, kernel machine or the like (root mean square over
+    /// the simulated calibration rows), in percent of their range: the cheapest circuit within it
+    /// [default: less than 1 where that can be reached, 1 at most]
+    #[arg(long, value_name = "PERCENT")]
+    max_error: Option<f64>,
     /// The bundle to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -263,6 +268,7 @@ impl Compile {
             prefer: self.prefer,
             classes: self.classes.clone(),
             min_agreement: self.min_agreement / 100.0,
+            max_error: self.max_error.map(|percent| percent / 100.0),
             fit: self.fit.map(|limits| FitOptions {
                 limits,
                 keeps_profile: self.profile.is_some(),

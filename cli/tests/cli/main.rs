@@ -547,6 +547,7 @@ fn json_errors_and_exit_codes() {
     sandbox.write("rows.csv", "a,b\n1,2\n");
     for (options, said) in [
         (&["--min-agreement", "200"][..], "--min-agreement is 200"),
+        (&["--max-error", "50"], "--max-error is 50"),
         (&["--decoys", "5000"], "--decoys is 5000"),
         (
             &["--decoys", "3", "--decimals", "auto"],

@@ -19,6 +19,9 @@ const WIDE_PRECISION: f64 = 9.5;
 /// Part of the simulated labels that must be the model's when nothing else is asked for.
 pub const DEFAULT_AGREEMENT: f64 = 0.99;
 
+/// Most error of a score, in parts of its range, when nothing else is asked for.
+const DEFAULT_ERROR: f64 = 0.01;
+
 /// Compile options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -42,6 +45,11 @@ pub struct Options {
     /// Part of the calibration rows, 0 to 1, that must get the label that the model gives them when
     /// quantisation and noise are simulated; an error below it.
     pub min_agreement: f64,
+    /// For approximate models (networks, kernel machines, neighbours): how far off scores may be when
+    /// the calibration rows are simulated, as the root mean square in parts of the score's range,
+    /// 0.0001 to 0.25; an error beyond it. `None`: better than 0.01 where that can be reached, and
+    /// 0.01 at most.
+    pub max_error: Option<f64>,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
     /// Name of the node that is compiled, of a larger ONNX model.
@@ -64,6 +72,7 @@ impl Options {
             prefer: None,
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
+            max_error: None,
             fit: None,
             layer: None,
             transpose: false,
@@ -107,6 +116,11 @@ impl Options {
             let percent = (100.0 * self.min_agreement).to_string();
             return bad("min-agreement", percent, "0 to 100 %");
         }
+        if let Some(error) = self.max_error
+            && !(0.0001..=0.25).contains(&error)
+        {
+            return bad("max-error", (100.0 * error).to_string(), "0.01 to 25 %");
+        }
         if let (Profile::Compact, Some(prefer)) = (self.profile, self.prefer) {
             let expected = "another profile: in the compact one bytes come first";
             return bad("prefer", prefer.name().to_owned(), expected);
@@ -118,6 +132,18 @@ impl Options {
             _ if self.name.is_empty() => bad("name", "empty".into(), "a name"),
             _ => Ok(()),
         }
+    }
+}
+
+impl Options {
+    /// How far off scores may be, in parts of their range.
+    pub(crate) fn most_error(&self) -> f64 {
+        self.max_error.unwrap_or(DEFAULT_ERROR)
+    }
+
+    /// Whether it was said how good scores have to be: nothing better is aimed at then.
+    pub(crate) const fn says_how_good(&self) -> bool {
+        self.precision.is_some() || self.max_error.is_some()
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{Compiled, Profile};
+use cipherfn_compiler::{CompileError, Compiled, Profile};
 use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, OutputField, SpecsDocument};
@@ -173,6 +173,37 @@ fn a_network_that_is_not_faithful_enough_is_refused_with_what_limits_it() {
         error.contains("keyless") && error.contains("evaluation key"),
         "{error}"
     );
+}
+
+/// Who needs the labels alone says how far off scores may be, and pays for no more.
+#[test]
+fn scores_are_as_exact_as_is_asked_for() {
+    let layer = |compiled: &Compiled| {
+        let layers = compiled.report.layers.iter();
+        layers.map(|own| own.error).fold(0.0, f64::max)
+    };
+    let seconds = |compiled: &Compiled| compiled.report.work.predicted_microseconds.get();
+    let plain = try_compile("mlp_three_layers_wine", |_| ()).unwrap();
+    let rough = try_compile("mlp_three_layers_wine", |options| {
+        options.max_error = Some(0.04);
+    });
+    let rough = rough.unwrap();
+    assert!(layer(&plain) <= 0.01);
+    assert!(layer(&rough) > 0.01 && layer(&rough) <= 0.04);
+    assert!(seconds(&rough) < seconds(&plain));
+    let exact = try_compile("mlp_bc", |options| options.max_error = Some(0.0001));
+    let error = exact.unwrap_err().to_string();
+    assert!(error.contains(", and 0.01 % is the most"), "{error}");
+    for error in [0.0, 0.5, f64::NAN] {
+        let refused = try_compile("mlp_bc", |options| options.max_error = Some(error));
+        assert!(matches!(
+            refused,
+            Err(CompileError::Option {
+                option: "max-error",
+                ..
+            })
+        ));
+    }
 }
 
 /// The same input gives the same bytes.

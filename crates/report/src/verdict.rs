@@ -251,10 +251,10 @@ fn advice(report: &Report, large: bool) -> Vec<String> {
     });
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        let functions = fewer_functions(report).into_iter();
         return packed
             .into_iter()
-            .chain(functions)
+            .chain(rougher_scores(report))
+            .chain(fewer_functions(report))
             .chain([features])
             .collect();
     };
@@ -287,6 +287,19 @@ fn fewer_decimals(report: &Report) -> Option<String> {
             "--decimals auto: {then} split points in place of {now}, exactly the same labels, as \
              calibration rows have few decimals; time, memory and bytes fall with them, and rows with \
              more decimals are refused"
+        )
+    })
+}
+
+/// Less exact scores of a model that has functions, where they are better than has to be.
+fn rougher_scores(report: &Report) -> Option<String> {
+    let errors = report.layers.iter().map(|layer| layer.error);
+    let error = errors.reduce(f64::max)?;
+    (error < 0.01).then(|| {
+        format!(
+            "--max-error 2, where labels are all that counts: scores may be off by 2 % of their range \
+             (root mean square), now {:.2} %, and the cheapest circuit within that is taken",
+            100.0 * error
         )
     })
 }

@@ -29,6 +29,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
     profile: Literal["balanced", "compact", "keyless", "wide"] | None = None,
     prefer: Literal["time", "size"] | None = None,
     min_agreement: float = 99.0,
+    max_error: float | None = None,
     fit: str | None = None,
     classes: list[str] | None = None,
     uncertainty: bool = False,
@@ -65,6 +66,9 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         Spare ``"time"`` or ``"size"`` more than the profile does.
     min_agreement
         Least percentage of rows whose label must stay the model's.
+    max_error
+        Most error of the scores of a network, kernel machine or the like (root mean square over the simulated rows), in percent of
+        their range: the cheapest circuit within it. ``None``: less than 1 where that can be reached, 1 at most.
     fit
         ``"lambda"``, or memory, time and size of a function, such as ``"1769MB,5s,1MB"``: compile what fits it.
     classes
@@ -115,6 +119,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         "prefer": prefer,
         "classes": classes or exported.classes,
         "min_agreement": min_agreement,
+        "max_error": max_error,
         "fit": fit,
         "uncertainty": uncertainty,
     }

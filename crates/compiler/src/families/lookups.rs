@@ -37,6 +37,7 @@ mod testing;
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;
+use crate::options::Options;
 use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
@@ -55,7 +56,7 @@ impl Family for LookupModel {
         let backend = setting.backend;
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
-        check(&choice.fidelity, setting.options.min_agreement, || {
+        check(&choice.fidelity, setting.options, || {
             let limit = limit(&choice.fidelity);
             format!("node \"{}\" limits it, by {limit}", self.node())
         })?;
@@ -127,10 +128,11 @@ fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f32]>) {
 /// Refuses what is not faithful enough, with what limits it.
 fn check(
     fidelity: &Fidelity,
-    least: f64,
+    options: &Options,
     limit: impl FnOnce() -> String,
 ) -> Result<(), CompileError> {
-    if fidelity.is_within(least, fidelity::MOST_ERROR) {
+    let (least, most) = (options.min_agreement, options.most_error());
+    if fidelity.is_within(least, most) {
         return Ok(());
     }
     let found = match fidelity.labels {
@@ -146,14 +148,21 @@ fn check(
                 100.0 * least
             )
         }
-        _ => format!(
-            "scores of the simulated calibration rows are off by {:.2} % of their range (root mean \
-             square), and 1 % is the most",
-            100.0 * fidelity.error
-        ),
+        _ => too_far_off("scores", fidelity.error, most),
     };
     let limit = limit();
     Err(CompileError::Unfaithful { found, limit })
+}
+
+/// Says of scores or predictions how far off they are, and how far they may be.
+fn too_far_off(what: &str, error: f64, most: f64) -> String {
+    let percent = |part: f64| (1e4 * part).round() / 100.0;
+    format!(
+        "{what} of the simulated calibration rows are off by {} % of their range (root mean \
+         square), and {} % is the most",
+        percent(error),
+        percent(most)
+    )
 }
 
 /// What most of a choice's error comes from, and what to try.

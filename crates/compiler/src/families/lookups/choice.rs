@@ -3,7 +3,7 @@
 
 use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
-use super::fidelity::{Fidelity, MOST_ERROR, STRICTER, SimulatedModel};
+use super::fidelity::{Fidelity, STRICTER, SimulatedModel};
 use super::fitted_rows;
 use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
@@ -38,8 +38,8 @@ const OCTAVE: f64 = 0.5;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
 pub(super) const MAX_TURNS: u64 = 1 << 22;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
-/// and those near a boundary between two labels count. The last one alone where a precision is asked
-/// for, which then says what is aimed at.
+/// and those near a boundary between two labels count. The last one alone where precision or
+/// error is asked for, which then says what is aimed at.
 const GOALS: [f64; 4] = [0.25, 0.4, 0.65, 1.0];
 
 pub(super) const fn gadget(base_log: u32, levels: u32) -> Gadget {
@@ -231,15 +231,15 @@ impl<'a> LayerProblem<'a> {
     /// The first of the goals that a choice reaches; their number if it reaches none.
     fn goal(&self, choice: &LookupChoice) -> usize {
         let options = self.setting.options;
-        let goals = match options.precision {
-            None => &GOALS[..],
-            Some(_) => &GOALS[GOALS.len() - 1..],
+        let goals = match options.says_how_good() {
+            false => &GOALS[..],
+            true => &GOALS[GOALS.len() - 1..],
         };
         let labels = 1.0 - STRICTER * (1.0 - options.min_agreement);
         let bits = choice.fidelity.bits(&choice.sums, choice.budget);
         let is_precise = options.precision.is_none_or(|precision| bits >= precision);
-        let reaches =
-            |error: &f64| is_precise && choice.fidelity.is_within(labels, MOST_ERROR * error);
+        let most = options.most_error();
+        let reaches = |error: &f64| is_precise && choice.fidelity.is_within(labels, most * error);
         goals.iter().position(reaches).unwrap_or(GOALS.len())
     }
 

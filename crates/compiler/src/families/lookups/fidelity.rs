@@ -16,11 +16,9 @@ const MAX_PRODUCTS: usize = 1 << 27;
 const FIRST_ROWS: usize = 128;
 /// So many times the labels that may be wrong are hopeless: not by chance of the first rows.
 const HOPELESS: f64 = 10.0;
-/// Largest error of a score (root mean square), in parts of its range over the calibration rows.
-pub(super) const MOST_ERROR: f64 = 0.01;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
 pub(super) const STRICTER: f64 = 0.25;
-/// Part of [`MOST_ERROR`] that is aimed at behind bootstraps: other rows are off by more.
+/// Part of the error that scores may have that is aimed at behind bootstraps: other rows are off by more.
 pub(super) const AIM: f64 = 0.65;
 
 /// What a choice is compared with.

@@ -73,8 +73,7 @@ impl Family for LayeredModel {
             choice: &choice,
             curves,
         };
-        let least = setting.options.min_agreement;
-        check(&choice.fidelity, least, || {
+        check(&choice.fidelity, setting.options, || {
             format!("it is limited by {}", found.limit())
         })?;
         let looks_up = choice.work.lookups > 0;

@@ -38,12 +38,14 @@ mod simulate;
 mod tests;
 mod votes;
 
-use super::fidelity::{Fidelity, MOST_ERROR};
+use super::fidelity::Fidelity;
 use super::plan::Planned;
+use super::too_far_off;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
 use crate::model::NeighbourModel;
+use crate::options::Options;
 use crate::report::{Bound, DeepReport, LayerReport};
 use choice::NeighbourChoice;
 use places::DistanceSteps;
@@ -61,8 +63,7 @@ impl Family for NeighbourModel {
         let backend = setting.backend;
         let problem = NeighbourProblem::of(self, setting)?;
         let choice = problem.choose()?;
-        let least = setting.options.min_agreement;
-        choice.agreement.check(least, || {
+        choice.agreement.check(setting.options, || {
             format!("node \"{}\" limits it, by {}", self.node, limit(&choice))
         })?;
         let circuit = choice.circuit(&problem);
@@ -96,7 +97,8 @@ impl Family for NeighbourModel {
 }
 
 impl NeighbourAgreement {
-    fn check(&self, least: f64, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
+    fn check(&self, options: &Options, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
+        let (least, most) = (options.min_agreement, options.most_error());
         let found = match self.labels {
             Some(labels) if labels < least => format!(
                 "{:.1} % of the simulated calibration rows get the label that the model gives, and \
@@ -104,11 +106,7 @@ impl NeighbourAgreement {
                 100.0 * labels,
                 100.0 * least
             ),
-            None if self.error > MOST_ERROR => format!(
-                "predictions of simulated calibration rows are off by {:.2} % of their range (root \
-                 mean square), and 1 % is the most",
-                100.0 * self.error
-            ),
+            None if self.error > most => too_far_off("predictions", self.error, most),
             _ => return Ok(()),
         };
         let limit = limit();

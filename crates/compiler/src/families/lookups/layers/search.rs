@@ -1,8 +1,8 @@
 //! Key part, form of the first layer, steps of the features, gadget: the cheapest that keep the
-//! labels, and the scores within a hundredth of their range, when the calibration rows are simulated.
+//! labels, and the scores within the error that they may have, when the calibration rows are simulated.
 
 use super::super::choice::{GADGETS_BEFORE_BOOTSTRAPS as GADGETS, MAX_TURNS};
-use super::super::fidelity::{AIM, MOST_ERROR, STRICTER};
+use super::super::fidelity::{AIM, STRICTER};
 use super::super::grid::grids;
 use super::choice::{BootstrapPart, LayersChoice, Tables, Tried, bootstrap_parts};
 use super::problem::{FirstLayer, LayersProblem};
@@ -115,12 +115,16 @@ impl LayersProblem<'_> {
         let (options, fidelity) = (self.setting.options, &choice.fidelity);
         let bits = fidelity.bits(&choice.sums, choice.budget);
         let is_precise = options.precision.is_none_or(|precision| bits >= precision);
-        // A precision that is asked for says what is aimed at.
-        let aim = options.precision.map_or(AIM, |_| 1.0);
+        let most = options.most_error();
+        let aim = if options.says_how_good() {
+            most
+        } else {
+            AIM * most
+        };
         let stricter = 1.0 - STRICTER * (1.0 - options.min_agreement);
         match is_precise {
-            true if fidelity.is_within(stricter, aim * MOST_ERROR) => Tier::Ample,
-            true if fidelity.is_within(options.min_agreement, MOST_ERROR) => Tier::Enough,
+            true if fidelity.is_within(stricter, aim) => Tier::Ample,
+            true if fidelity.is_within(options.min_agreement, most) => Tier::Enough,
             _ => Tier::Short,
         }
     }

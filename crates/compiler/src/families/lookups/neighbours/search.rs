@@ -1,8 +1,8 @@
 //! Key part, steps of the features, gadget: the cheapest that keep the labels, and predictions
-//! within a hundredth of their range, when the calibration rows are simulated.
+//! within the error that they may have, when the calibration rows are simulated.
 
 use super::super::choice::GADGETS_BEFORE_BOOTSTRAPS as GADGETS;
-use super::super::fidelity::{AIM, MOST_ERROR, STRICTER};
+use super::super::fidelity::{AIM, STRICTER};
 use super::choice::{NeighbourChoice, work};
 use super::problem::{MARGIN, NeighbourProblem};
 use crate::cost::{Costs, Takes};
@@ -65,7 +65,8 @@ impl NeighbourProblem<'_> {
     }
 
     fn is_ample(&self, choice: &NeighbourChoice) -> bool {
-        choice.rounds.room() >= ROOM && self.is_within(choice, STRICTER, AIM)
+        let aim = self.setting.options.max_error.map_or(AIM, |_| 1.0);
+        choice.rounds.room() >= ROOM && self.is_within(choice, STRICTER, aim)
     }
 
     /// Whether so much of the labels that may differ differs, and of the error that may be is.
@@ -73,7 +74,7 @@ impl NeighbourProblem<'_> {
         let agreement = &choice.agreement;
         match agreement.labels {
             Some(own) => 1.0 - own <= labels * (1.0 - self.setting.options.min_agreement),
-            None => agreement.error <= error * MOST_ERROR,
+            None => agreement.error <= error * self.setting.options.most_error(),
         }
     }
 
