@@ -4,6 +4,8 @@ use crate::support::{Sandbox, failure, success, usage};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::{Reply, query_hash};
 use cipherfn_frame::schema::{Rows, Schema};
+use std::fmt::Write as _;
+use std::fmt::Write as _;
 use std::fs;
 
 const SALES: &str = r#"
@@ -665,6 +667,74 @@ fn what_the_key_holder_does_behind_all_else_takes_no_stages() {
         ];
         assert_eq!(run(&decrypt), wanted, "{sql}");
     }
+}
+
+/// An aggregate over a merge that is worth too little in one query is exact in two stages.
+#[test]
+fn aggregates_over_merges_are_exact_in_stages() {
+    let sandbox = Sandbox::new();
+    let column = |name: &str, max: u32| {
+        format!(
+            "[[column]]\nname = \"{name}\"\ntype = \"integer\"\nmin = 0\nmax = {max}\nroles = [\"value\", \"key\"]\n"
+        )
+    };
+    let head = |name: &str| format!("format = 1\nname = \"{name}\"\n");
+    let visits = head("visits") + &column("id", 15) + &column("fee", 200);
+    let people = head("people")
+        + &column("id", 15)
+        + &column("region", 3)
+        + &column("age", 99)
+        + "[[lookup]]\nby = [\"id\"]\ncolumns = [\"region\", \"age\"]\n";
+    let mut totals = [(0, 0); 4];
+    let (mut rows, mut others) = ("id,fee\n".to_owned(), "id,region,age\n".to_owned());
+    let age = |id: u32| id * 37 % 100;
+    for row in 0..20_u32 {
+        let (id, fee) = (row * 7 % 16, row * 53 % 201);
+        let _ = writeln!(rows, "{id},{fee}");
+        if age(id) > 30 {
+            let total = &mut totals[(id % 4) as usize];
+            *total = (total.0 + fee, total.1 + 1);
+        }
+    }
+    for id in 0..16 {
+        let _ = writeln!(others, "{id},{},{}", id % 4, age(id));
+    }
+    for (name, schema, rows) in [("visits", visits, rows), ("people", people, others)] {
+        sandbox.write(&format!("{name}.toml"), &schema);
+        sandbox.write(&format!("{name}.csv"), &rows);
+        success(&sandbox.run(&[
+            "frame",
+            "encrypt",
+            "--schema",
+            &format!("{name}.toml"),
+            "--keys",
+            "keys",
+            "--input",
+            &format!("{name}.csv"),
+            "--with-key",
+            "-o",
+            &format!("{name}.cff"),
+        ]));
+    }
+    sandbox.write(
+        "fees.sql",
+        "SELECT region, SUM(fee) AS total, COUNT(*) AS n FROM visits JOIN people ON visits.id = people.id WHERE age > 30 GROUP BY region",
+    );
+    let plan = ["--plan", "fees.sql", "visits.cff", "people.cff"];
+    let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &plan].concat());
+    let refused = failure(&run(&["query", "-o", "fees.cfa"]));
+    assert!(
+        refused.contains("step 3") && refused.contains("--stages` carries it out in 2"),
+        "{refused}"
+    );
+    let explained = success(&run(&["explain"]));
+    assert!(explained.contains("stage 2 of 2"), "{explained}");
+    let stages = ["query", "--stages", "--exact", "--keys", "keys", "-o", "-"];
+    let mut wanted = "region,total,n\n".to_owned();
+    for (region, (total, count)) in totals.iter().enumerate() {
+        let _ = writeln!(wanted, "{region},{total},{count}");
+    }
+    assert_eq!(success(&run(&stages)), wanted);
 }
 
 #[test]

@@ -80,6 +80,8 @@ struct PendingStep {
 /// A plan on its way into stages.
 struct Planner<'f> {
     form: &'f CircuitForm,
+    /// Whether no pass of the server reads what another one added.
+    has_one_pass: bool,
     /// Whether the plan takes more than one stage.
     is_staged: bool,
     /// Of the frames that were given, then of those that refreshes make.
@@ -97,10 +99,34 @@ impl Plan {
     /// # Errors
     /// What no refresh helps against.
     pub fn stages(&self, schemas: &[Schema], form: &CircuitForm) -> Result<Vec<Stage>, PlanError> {
+        self.staged(schemas, form, false)
+    }
+
+    /// The same without push-down: aggregates over a merge by columns of the merged frame are those of
+    /// merged rows that the key holder has decrypted. A stage more, and as exact as sums of one frame,
+    /// where errors of what was pushed down add up over all rows that read it.
+    ///
+    /// # Errors
+    /// What no refresh helps against.
+    pub fn stages_of_one_pass(
+        &self,
+        schemas: &[Schema],
+        form: &CircuitForm,
+    ) -> Result<Vec<Stage>, PlanError> {
+        self.staged(schemas, form, true)
+    }
+
+    fn staged(
+        &self,
+        schemas: &[Schema],
+        form: &CircuitForm,
+        has_one_pass: bool,
+    ) -> Result<Vec<Stage>, PlanError> {
         self.check_size()?;
         let steps = self.steps.iter().zip(1..);
         let planner = Planner {
             form,
+            has_one_pass,
             is_staged: false,
             schemas: schemas.to_vec(),
             hidden: BTreeSet::new(),
@@ -167,7 +193,19 @@ impl Planner<'_> {
             plan.steps.push(PlanStep::Select(needed));
         }
         let resolved = plan.resolve(&self.schemas)?;
-        resolved.lower(self.form)?;
+        let lowered = resolved.lower(self.form)?;
+        let is_group = |rest: &PendingStep| matches!(rest.step, PlanStep::GroupBy(_));
+        let grouped = first.iter().rposition(is_group);
+        if let (true, 2.., Some(place)) = (self.has_one_pass, lowered.passes.len(), grouped) {
+            return Err(PlanError::NotLevelled {
+                step: StepName {
+                    number: place + 1,
+                    what: first[place].step.name(),
+                },
+                problem: "it would read sums of the other frame's rows, whose errors add up".into(),
+                refresh: "the key holder decrypts the merged rows".into(),
+            });
+        }
         let shape = Shape {
             columns: resolved.result_columns(rows),
             rows: resolved.result_rows(rows),

@@ -2,7 +2,7 @@
 
 use super::columns::{TableOutput, decrypted};
 use super::models::LinearModels;
-use super::plan::{PlanOptions, precision, prepare};
+use super::plan::{PlanOptions, precision, prepare, read};
 use super::stored::Place;
 use crate::files::{Destination, InputSource};
 use crate::shared::Force;
@@ -58,10 +58,9 @@ impl DecryptFrame {
         let given = self.place.given(&self.frames, Some(&self.keys))?;
         // How many rows a sum has, and so how exact it is, follows from what is asked, and not from what the
         // reply says of itself.
-        let named = (&given, &self.models);
-        let (sums, demand) = (self.options.sums()?, self.options.demand()?);
-        let stage = prepare(&self.plan, named, sums, demand)?;
-        stage.require()?;
+        let plan = read(&self.plan, &given, &self.models)?;
+        let asked = (self.options.sums()?, self.options.demand()?);
+        let stage = prepare(&plan, &given, asked).with_context(|| self.plan.name())?;
         let prepared = &stage.query;
         if reply.rows_per_sum != prepared.rows_per_sum {
             bail!(

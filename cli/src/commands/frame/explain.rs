@@ -41,25 +41,34 @@ impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let given = self.place.given(&self.frames, self.keys.as_deref())?;
         let plan = read(&self.plan, &given, &self.models)?;
-        let sums = self.options.sums()?;
-        let prepared = PreparedQuery::new(plan.clone(), &given.heads, &given.tables, sums);
-        let prepared = match prepared {
+        let (sums, demand) = (self.options.sums()?, self.options.demand()?);
+        let (heads, tables) = (&given.heads, &given.tables);
+        let stages = || prepare_stages(&plan, heads, tables, sums, demand);
+        let explained = |stages: &[_]| stages::explained(stages, heads[0].0.gadget);
+        let prepared = match PreparedQuery::new(plan.clone(), heads, tables, sums) {
             Err(FrameQueryError::Plan(PlanError::NotLevelled { .. })) => {
-                let demand = self.options.demand()?;
-                let (heads, tables) = (&given.heads, &given.tables);
-                let stages = prepare_stages(&plan, heads, tables, sums, demand);
-                let stages = stages.with_context(|| self.plan.name())?;
-                let (value, lines) = stages::explained(&stages, heads[0].0.gadget)?;
+                let stages = stages().with_context(|| self.plan.name())?;
+                let (value, lines) = explained(&stages)?;
                 return terminal.report(&value, || lines.join("\n"));
             }
             prepared => prepared.with_context(|| self.plan.name())?,
         };
-        let (passes, lines) = described(&prepared)?;
-        let value = serde_json::json!({
+        let (passes, mut lines) = described(&prepared)?;
+        let mut value = serde_json::json!({
             "passes": passes,
             "rows_per_sum": prepared.rows_per_sum,
             "bits": precision(&prepared.columns),
         });
+        // In one query it is worth too little, and in stages it is not.
+        if let (Err(_), Ok(stages)) = (prepared.require(demand), stages()) {
+            let (own, text) = explained(&stages)?;
+            value["stages"] = own["stages"].clone();
+            lines.push(
+                "that is less than is asked for; `cipherfn frame query --stages` carries it out so that it is not:"
+                    .to_owned(),
+            );
+            lines.extend(text);
+        }
         terminal.report(&value, || lines.join("\n"))
     }
 }

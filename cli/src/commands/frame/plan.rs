@@ -57,17 +57,19 @@ impl PlanOptions {
     }
 }
 
-/// Makes circuits of a plan for what it is given, and what the key holder does with their answer.
+/// Makes circuits of a plan for what it is given, and what the key holder does with their answer, whose
+/// columns are worth what is demanded.
 pub(super) fn prepare(
-    source: &InputSource,
-    (given, models): (&PlanInputs, &LinearModels),
-    sums: SumRows,
-    demand: Demand,
+    plan: &Plan,
+    given: &PlanInputs,
+    (sums, demand): (SumRows, Demand),
 ) -> Result<PreparedStage> {
-    let plan = read(source, given, models)?;
-    let prepared = prepare_query(&plan, &given.heads, &given.tables, sums, demand);
-    let prepared = prepared.map_err(|error| stages::refused(error, &plan, given));
-    prepared.with_context(|| source.name())
+    let stage = prepare_query(plan, &given.heads, &given.tables, sums, demand);
+    let stage = stage.and_then(|stage| {
+        stage.require()?;
+        Ok(stage)
+    });
+    stage.map_err(|error| stages::refused(error, (plan, given), (sums, demand)))
 }
 
 /// Reads a plan, JSON or SQL, with the weights of the models that it names.

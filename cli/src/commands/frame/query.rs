@@ -137,9 +137,9 @@ impl Query {
         let inputs = files.iter().chain([&self.plan]);
         let inputs: Vec<&InputSource> = inputs.chain(&self.evaluation_key).collect();
         let start = Instant::now();
+        let plan = read(&self.plan, given, &self.models)?;
+        let sums = self.options.sums()?;
         if let (true, Some(ring)) = (self.stages, &self.keys) {
-            let plan = read(&self.plan, given, &self.models)?;
-            let sums = self.options.sums()?;
             let stages = prepare_stages(&plan, &given.heads, &given.tables, sums, demand);
             let stages = stages.with_context(|| self.plan.name())?;
             let first = &stages.first().context("the plan has no stage")?.query;
@@ -159,9 +159,8 @@ impl Query {
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));
         }
-        let named = (given, &self.models);
-        let stage = prepare(&self.plan, named, self.options.sums()?, demand)?;
-        stage.require().with_context(|| self.plan.name())?;
+        let stage = prepare(&plan, given, (sums, demand));
+        let stage = stage.with_context(|| self.plan.name())?;
         let (prepared, demand) = (stage.query, stage.demand);
         let evaluator = evaluator(prepared.key)?;
         let mut output = self

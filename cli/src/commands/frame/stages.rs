@@ -23,17 +23,22 @@ pub(super) struct Taken {
 }
 
 /// Why a plan is refused: with the stages that would carry it out, if some would.
-pub(super) fn refused(error: FrameQueryError, plan: &Plan, given: &PlanInputs) -> anyhow::Error {
-    if !is_not_levelled(&error) {
-        return error.into();
-    }
-    let sums = SumRows::Fitting(Demand::Exact);
-    match prepare_stages(plan, &given.heads, &given.tables, sums, Demand::Bits(0.0)) {
+pub(super) fn refused(
+    error: FrameQueryError,
+    (plan, given): (&Plan, &PlanInputs),
+    (sums, demand): (SumRows, Demand),
+) -> anyhow::Error {
+    let (sums, demand) = match &error {
+        error if is_not_levelled(error) => (SumRows::Fitting(Demand::Exact), Demand::Bits(0.0)),
+        error if error.is_imprecise() => (sums, demand),
+        _ => return error.into(),
+    };
+    match prepare_stages(plan, &given.heads, &given.tables, sums, demand) {
         Ok(stages) => anyhow!(
             "{error}; `cipherfn frame query --stages` carries it out in {}, with the key holder behind each, and `cipherfn frame explain` says what they take",
             counted(stages.len())
         ),
-        Err(other) if is_not_levelled(&other) => error.into(),
+        Err(other) if is_not_levelled(&other) || error.is_imprecise() => error.into(),
         Err(other) => anyhow!("{error}; in stages: {other}"),
     }
 }

@@ -97,6 +97,17 @@ pub enum FrameQueryError {
     },
 }
 
+impl FrameQueryError {
+    /// Whether a column is worth less than was asked for.
+    pub fn is_imprecise(&self) -> bool {
+        match self {
+            Self::TooImprecise { .. } => true,
+            Self::Stage { source, .. } => source.is_imprecise(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Demand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

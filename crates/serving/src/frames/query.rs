@@ -313,7 +313,7 @@ impl PreparedQuery {
         );
         let spent = match last.collect {
             Collect::Sum { .. } if self.passes.passes.len() > 1 => format!(
-                "reads for each of {} rows what {} rows of {:?} were added to, and errors of what is read add up: merge without groups and group the decrypted answer, or encrypt parts of the frames and add their answers",
+                "reads for each of {} rows what {} rows of {:?} were added to, and errors of what is read add up: have the merged rows decrypted before they are grouped, in stages, or encrypt parts of the frames and add their answers",
                 self.rows_of(last),
                 self.rows_of(&self.passes.passes[0]),
                 self.passes.frames[self.passes.passes[0].over],

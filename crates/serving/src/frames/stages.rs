@@ -3,6 +3,7 @@
 use super::query::{MOST_ROWS, circuit_form, schemas};
 use super::{Demand, FrameQueryError, PreparedQuery, SumRows};
 use cipherfn_frame::file::FileHead;
+use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
 use cipherfn_frame::stages::Stage;
@@ -21,7 +22,8 @@ pub struct PreparedStage {
 
 /// A plan in stages, for frames of these heads and numbers of rows, and tables in the clear of these
 /// schemas. The frames that refreshes make come behind those that were given, in order, and before the
-/// tables. Cells that decide about something are exact; `sums` and `demand` are of the last stage.
+/// tables. Cells that decide about something are exact; `sums` and `demand` are of the last stage. An
+/// aggregate over a merge that is worth less where it is pushed down takes a stage more.
 ///
 /// # Errors
 /// What no refresh helps against; a stage of which a column is worth less.
@@ -32,9 +34,26 @@ pub fn prepare_stages(
     sums: SumRows,
     demand: Demand,
 ) -> Result<Vec<PreparedStage>, FrameQueryError> {
+    let prepared = |stages: Planned| {
+        let stages = planned(plan, heads, tables, stages)?;
+        prepare_each(stages, heads, tables, (sums, demand))
+    };
+    match prepared(Plan::stages) {
+        Err(error) if error.is_imprecise() => prepared(Plan::stages_of_one_pass).map_err(|_| error),
+        stages => stages,
+    }
+}
+
+/// Stages as the server is asked for them, each with the frames that those before have made.
+fn prepare_each(
+    stages: Vec<Stage>,
+    heads: &[(FileHead, usize)],
+    tables: &[Schema],
+    (sums, demand): (SumRows, Demand),
+) -> Result<Vec<PreparedStage>, FrameQueryError> {
     let mut heads = heads.to_vec();
     let mut prepared = Vec::new();
-    for (stage, number) in planned(plan, &heads, tables)?.into_iter().zip(1..) {
+    for (stage, number) in stages.into_iter().zip(1..) {
         let of_stage = |source| FrameQueryError::Stage {
             number,
             source: Box::new(source),
@@ -74,7 +93,7 @@ pub fn prepare_query(
         Err(error @ FrameQueryError::Plan(PlanError::NotLevelled { .. })) => error,
         Err(error) => return Err(error),
     };
-    match planned(plan, heads, tables) {
+    match planned(plan, heads, tables, Plan::stages) {
         Ok(mut stages) if stages.len() == 1 => {
             let stage = stages.remove(0);
             PreparedStage::new(stage, heads, tables, (sums, demand))
@@ -83,16 +102,20 @@ pub fn prepare_query(
     }
 }
 
+/// How a plan is cut into stages.
+type Planned = fn(&Plan, &[Schema], &CircuitForm) -> Result<Vec<Stage>, PlanError>;
+
 /// The stages of a plan.
 fn planned(
     plan: &Plan,
     heads: &[(FileHead, usize)],
     tables: &[Schema],
+    stages: Planned,
 ) -> Result<Vec<Stage>, FrameQueryError> {
     let (first, _) = heads.first().ok_or(FrameQueryError::NoFrames)?;
     let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
     let form = circuit_form(set, first, MOST_ROWS);
-    Ok(plan.stages(&schemas(heads, tables), &form)?)
+    Ok(stages(plan, &schemas(heads, tables), &form)?)
 }
 
 impl PreparedStage {

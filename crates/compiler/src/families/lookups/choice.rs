@@ -231,9 +231,10 @@ impl<'a> LayerProblem<'a> {
     /// The first of the goals that a choice reaches; their number if it reaches none.
     fn goal(&self, choice: &LookupChoice) -> usize {
         let options = self.setting.options;
-        let goals = match options.says_how_good() {
-            false => &GOALS[..],
-            true => &GOALS[GOALS.len() - 1..],
+        let goals = if options.says_how_good() {
+            &GOALS[GOALS.len() - 1..]
+        } else {
+            &GOALS[..]
         };
         let labels = 1.0 - STRICTER * (1.0 - options.min_agreement);
         let bits = choice.fidelity.bits(&choice.sums, choice.budget);
