@@ -5,7 +5,6 @@ use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::{Reply, query_hash};
 use cipherfn_frame::schema::{Rows, Schema};
 use std::fmt::Write as _;
-use std::fmt::Write as _;
 use std::fs;
 
 const SALES: &str = r#"
