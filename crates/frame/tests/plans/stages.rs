@@ -131,12 +131,12 @@ fn followed(plan: &Plan, frames: Vec<Frame>) -> (Vec<String>, usize) {
     let stages = plan
         .stages(&schemas, &form())
         .unwrap_or_else(|error| panic!("{plan:?}: {error}"));
-    followed_by(plan, stages, frames)
+    followed_by(plan, &stages, frames)
 }
 
-fn followed_by(plan: &Plan, stages: Vec<Stage>, mut frames: Vec<Frame>) -> (Vec<String>, usize) {
+fn followed_by(plan: &Plan, stages: &[Stage], mut frames: Vec<Frame>) -> (Vec<String>, usize) {
     let mut table = None;
-    for stage in &stages {
+    for stage in stages {
         let rows = evaluated(&stage.plan, &frames);
         let mut own = rows;
         assert!(stage.take(&mut own), "{plan:?}");
@@ -311,9 +311,9 @@ fn aggregates_over_merges_need_no_sums_that_are_read() {
     let plan = Plan::from_sql(sql, &schemas).expect("a plan");
     let pushed = plan.stages(&schemas, &form()).expect("stages");
     let decrypted = plan.stages_of_one_pass(&schemas, &form()).expect("stages");
-    let (rows, stages) = followed_by(&plan, pushed, frames());
+    let (rows, stages) = followed_by(&plan, &pushed, frames());
     assert_eq!(stages, 1);
-    let (again, stages) = followed_by(&plan, decrypted, frames());
+    let (again, stages) = followed_by(&plan, &decrypted, frames());
     assert_eq!(stages, 2);
     assert_eq!(rows, again);
     assert_eq!(rows, ["0,15,2", "1,27,2"]);
