@@ -181,14 +181,15 @@ pub enum CompileError {
     },
     /// Functions of linear forms come out too inexact.
     #[error(
-        "the compiled model is not faithful enough: {found}; {limit}; or ask for less with a lower \
-         least agreement"
+        "the compiled model is not faithful enough: {found}; {limit}; or ask for less with {option}"
     )]
     Unfaithful {
         /// How faithful it is.
         found: String,
         /// What limits it, and what to try.
         limit: String,
+        /// The option that asks for less.
+        option: &'static str,
     },
     /// The grid holds no question that the model asks.
     #[error(

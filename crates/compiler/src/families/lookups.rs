@@ -33,6 +33,7 @@ mod plan;
 mod rounding;
 #[cfg(test)]
 mod testing;
+mod unlike;
 
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
@@ -66,6 +67,12 @@ impl Family for LookupModel {
             choice.budget = backend.budget(noise.value, noise.rows, choice.sums.scales.len());
             circuit.outputs[0].reply_bits = choice.budget.reply_bits;
         }
+        let warning = unlike::warning(setting, &layer.rows, |row| {
+            let forms = self.forms_of(row);
+            let mut forms = layer.curves.iter().zip(forms);
+            forms.any(|(curve, form)| !curve.reaches(form))
+                || choice.sums.leave(&self.raw_scores(row))
+        });
         let planned = Planned {
             setting,
             circuit,
@@ -81,6 +88,7 @@ impl Family for LookupModel {
             stages: &choice.stages,
             layers: vec![self.layer_report(&layer, &choice)],
             key_parts: backend.expansion().iter().collect(),
+            warnings: warning.into_iter().collect(),
         };
         Ok(planned.plan())
     }
@@ -135,23 +143,36 @@ fn check(
     if fidelity.is_within(least, most) {
         return Ok(());
     }
-    let found = match fidelity.labels {
+    let (found, option) = match fidelity.labels {
         Some(labels) if labels < least => {
             let kind = if fidelity.has_labels {
                 "the label that the model gives"
             } else {
                 "the largest score that the model gives"
             };
-            format!(
-                "{:.1} % of the simulated calibration rows get {kind}, and {:.1} % are asked for",
-                100.0 * labels,
-                100.0 * least
-            )
+            (too_few_labels(kind, labels, least), LOWER_AGREEMENT)
         }
-        _ => too_far_off("scores", fidelity.error, most),
+        _ => (too_far_off("scores", fidelity.error, most), LARGER_ERROR),
     };
     let limit = limit();
-    Err(CompileError::Unfaithful { found, limit })
+    Err(CompileError::Unfaithful {
+        found,
+        limit,
+        option,
+    })
+}
+
+/// The options that ask for less of labels and of scores.
+const LOWER_AGREEMENT: &str = "a lower least agreement (min-agreement)";
+const LARGER_ERROR: &str = "a larger error of the scores (max-error)";
+
+/// Says how many labels are right, and how many have to be.
+fn too_few_labels(kind: &str, labels: f64, least: f64) -> String {
+    format!(
+        "{:.1} % of the simulated calibration rows get {kind}, and {:.1} % are asked for",
+        100.0 * labels,
+        100.0 * least
+    )
 }
 
 /// Says of scores or predictions how far off they are, and how far they may be.

@@ -107,6 +107,12 @@ impl Curve {
         *self = Self::scaled(low, step, count, (rise, offset), vec![0.0; count]);
     }
 
+    /// Whether a form of this value is within its range; a line has no end.
+    pub(super) fn reaches(&self, form: f64) -> bool {
+        let place = (form - self.low) / self.step;
+        self.is_line() || (0.0..self.steps as f64).contains(&place)
+    }
+
     /// Whether there is a line only, and nothing to look up.
     pub(super) fn is_line(&self) -> bool {
         self.size == 0.0

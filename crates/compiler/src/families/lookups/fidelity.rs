@@ -43,7 +43,7 @@ pub(super) struct SimulatedModel<'a> {
 /// How well it does.
 #[derive(Clone, Debug)]
 pub(super) struct Fidelity {
-    /// Part of the labels that are the model's; of several scores without labels, of the largest.
+    /// Part of the labels that are the model's; of several scores that may be classes', of the largest.
     pub(super) labels: Option<f64>,
     /// Whether these are the model's own labels.
     pub(super) has_labels: bool,
@@ -88,13 +88,18 @@ impl Fidelity {
         let decodings = decodings(sums, reference.budget, &largest);
         let model = reference.setting.reference.model;
         let has_labels = model.outputs.contains(&OutputField::Label);
+        // Networks of PyTorch and Keras come with a score a class. skl2onnx gives classifiers labels, so
+        // that several scores are several targets, or members that the client combines.
+        let may_be_classes = count > 1 && !model.summary.producer.starts_with("skl2onnx");
         let mut noise = Gaussian::new(reference.setting.seed);
         let (mut equal, mut tried) = (0_usize, 0_usize);
         let all = reference.scores.len();
         let draws = (MAX_PRODUCTS / (all * reference.products).max(1)).clamp(1, DRAWS);
         let rows = reference.scores.iter().zip(reference.indices);
         for (row, (wanted, index)) in rows.enumerate() {
-            if row == FIRST_ROWS && reference.is_hopeless(equal as f64 / tried as f64) {
+            let has_kinds = has_labels || may_be_classes;
+            if row == FIRST_ROWS && has_kinds && reference.is_hopeless(equal as f64 / tried as f64)
+            {
                 break;
             }
             let exact = &reference.setting.reference.scores[*index];
@@ -126,7 +131,7 @@ impl Fidelity {
             errors.fold(0.0, f64::max)
         };
         Ok(Self {
-            labels: (has_labels || count > 1).then(|| equal as f64 / tried.max(1) as f64),
+            labels: (has_labels || may_be_classes).then(|| equal as f64 / tried.max(1) as f64),
             has_labels,
             error: worst(&squares, tried),
             exact_error: worst(&exact_squares, reference.phases.len()),

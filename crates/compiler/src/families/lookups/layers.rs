@@ -27,6 +27,7 @@ mod work;
 use super::check;
 use super::curve::{self, Curve};
 use super::plan::Planned;
+use super::unlike;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
@@ -76,6 +77,12 @@ impl Family for LayeredModel {
         check(&choice.fidelity, setting.options, || {
             format!("it is limited by {}", found.limit())
         })?;
+        let warning = unlike::warning(setting, &problem.rows, |row| {
+            let (forms, _) = self.evaluated(row);
+            let mut forms = curves.iter().zip(forms);
+            forms.any(|(curve, form)| !curve.reaches(form))
+                || choice.sums.leave(&self.raw_scores(row))
+        });
         let looks_up = choice.work.lookups > 0;
         let bootstraps = circuit.bootstrap.is_some().then_some(choice.of.part);
         let planned = Planned {
@@ -93,6 +100,7 @@ impl Family for LayeredModel {
             stages: &choice.stages,
             layers: found.reports(),
             key_parts: backend.expansion().iter().chain(bootstraps).collect(),
+            warnings: warning.into_iter().collect(),
         };
         Ok(planned.plan())
     }

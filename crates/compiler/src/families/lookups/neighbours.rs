@@ -40,7 +40,7 @@ mod votes;
 
 use super::fidelity::Fidelity;
 use super::plan::Planned;
-use super::too_far_off;
+use super::{LARGER_ERROR, LOWER_AGREEMENT, too_far_off, too_few_labels};
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
@@ -82,6 +82,7 @@ impl Family for NeighbourModel {
             stages: &choice.stages(&problem),
             layers: problem.reports(&choice),
             key_parts: backend.expansion().iter().chain([choice.of.part]).collect(),
+            warnings: problem.warning(&choice).into_iter().collect(),
         };
         let mut plan = planned.plan();
         for (decoding, unit) in plan.reading.scores.iter_mut().zip(&choice.votes.units) {
@@ -91,7 +92,6 @@ impl Family for NeighbourModel {
         // all that a score has.
         plan.facts.bits = plan.facts.bits.max(0.0);
         plan.facts.target_bits = plan.facts.bits;
-        plan.facts.warnings.extend(problem.warning(&choice));
         Ok(plan)
     }
 }
@@ -99,18 +99,23 @@ impl Family for NeighbourModel {
 impl NeighbourAgreement {
     fn check(&self, options: &Options, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
         let (least, most) = (options.min_agreement, options.most_error());
-        let found = match self.labels {
-            Some(labels) if labels < least => format!(
-                "{:.1} % of the simulated calibration rows get the label that the model gives, and \
-                 {:.1} % are asked for",
-                100.0 * labels,
-                100.0 * least
+        let (found, option) = match self.labels {
+            Some(labels) if labels < least => (
+                too_few_labels("the label that the model gives", labels, least),
+                LOWER_AGREEMENT,
             ),
-            None if self.error > most => too_far_off("predictions", self.error, most),
+            None if self.error > most => {
+                let found = too_far_off("predictions", self.error, most);
+                (found, LARGER_ERROR)
+            }
             _ => return Ok(()),
         };
         let limit = limit();
-        Err(CompileError::Unfaithful { found, limit })
+        Err(CompileError::Unfaithful {
+            found,
+            limit,
+            option,
+        })
     }
 }
 

@@ -145,6 +145,13 @@ impl OutputFit<'_> {
 }
 
 impl OutputSums {
+    /// Whether one of these scores is beyond what the torus stands for.
+    pub(super) fn leave(&self, scores: &[f64]) -> bool {
+        let ranges = self.centres.iter().zip(&self.scales);
+        let mut scores = ranges.zip(scores);
+        scores.any(|((centre, scale), score)| 2.0 * (score - centre).abs() >= scale.abs())
+    }
+
     /// The scores' phases without noise, in parts of the torus: of what the tables give, and of the
     /// features.
     pub(super) fn phases(&self, entries: &[f64], features: &[f64]) -> Vec<f64> {

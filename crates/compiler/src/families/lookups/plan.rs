@@ -29,6 +29,7 @@ pub(super) struct Planned<'a> {
     pub(super) stages: &'a [(&'static str, Microseconds)],
     pub(super) layers: Vec<LayerReport>,
     pub(super) key_parts: Vec<&'static KeyPart>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Planned<'_> {
@@ -67,7 +68,7 @@ impl Planned<'_> {
                 reply_bytes: backend.reply_bytes(coefficients, reply_bits),
                 shared: backend.shared(&shapes, [coefficients], reply_bits),
                 key_parts: self.key_parts,
-                warnings: Vec::new(),
+                warnings: self.warnings,
             },
             encodings,
             circuit: self.circuit,

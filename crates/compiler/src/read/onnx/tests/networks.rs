@@ -78,6 +78,46 @@ fn a_network_of_this_form_compiles() {
     assert_eq!(compiled.report.layers[0].lookups, 6);
 }
 
+/// A row each of whose cells is in range may have forms that no calibration row has.
+#[test]
+fn columns_that_cancel_in_the_model_are_warned_of() {
+    let mut model = network(6, "Relu");
+    let first = &mut weights(&mut model, "first").float_data;
+    for place in 0..6 {
+        first[6 + place] = -first[place];
+    }
+    let options = Options::new("network");
+    let together = |index: i32| (usual_row(index).0, usual_row(index).0 + index % 3);
+    let is_warned = |rows: &dyn Fn(i32) -> (i32, i32)| {
+        let compiled = compile_for(&model, &options, rows).unwrap();
+        let mut warnings = compiled.report.warnings.iter();
+        warnings.any(|own| own.contains("cells of different calibration rows"))
+    };
+    assert!(is_warned(&together));
+    assert!(!is_warned(&usual_row));
+}
+
+/// Two targets that are nearly equal have no largest one that counts; two classes would.
+#[test]
+fn several_targets_are_no_classes() {
+    let mut model = network(6, "Relu");
+    let second = weights(&mut model, "second");
+    second.dims = vec![6, 2];
+    let both = second.float_data.iter();
+    second.float_data = both.flat_map(|own| [*own, own + 1e-5]).collect();
+    let error = try_compile(&model).unwrap_err().to_string();
+    assert!(
+        error.contains("the largest score that the model gives"),
+        "{error}"
+    );
+    assert!(
+        error.contains("a lower least agreement (min-agreement)"),
+        "{error}"
+    );
+    model.producer_name = "skl2onnx".into();
+    try_compile(&model).unwrap();
+}
+
 #[test]
 fn weights_that_are_no_numbers_name_node_and_entry() {
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -320,7 +360,7 @@ fn what_no_table_follows_is_refused_with_what_limits_it() {
         "the compiled model is not faithful enough: scores of the simulated calibration rows are off by",
         "and 1 % is the most",
         "node \"the Sin\" limits it",
-        "lower least agreement",
+        "ask for less with a larger error of the scores (max-error)",
     ] {
         assert!(text.contains(part), "{text}");
     }
