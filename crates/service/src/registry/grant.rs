@@ -18,7 +18,7 @@ use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::api::frames::MAX_PIECES;
 use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
-use cipherfn_protocol::api::job::ChunkFile;
+use cipherfn_protocol::api::job::{ChunkFile, JobId};
 use cipherfn_protocol::api::{Problem, ProblemType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,6 +69,14 @@ pub enum GrantRefusal {
     GrantRows(u64),
     /// More chunks or bytes than a training may have.
     Training(&'static str),
+    /// Rows for a training that has its job.
+    Begun,
+    /// A job on a training's rows, which has another one.
+    Trained(JobId),
+    /// A job that does something else than train as the training says, by its field.
+    OtherJob(&'static str),
+    /// A job on other rows than all that were added to a training.
+    NotAllRows,
     /// A piece for which no address was given out, by its place.
     NotDeclared(usize),
     /// A piece that is there already, by its place.
@@ -157,6 +165,11 @@ pub trait Granting: Clone {
     /// That it has room, as it is now, for such columns or, without them, for rows.
     fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal>;
 
+    /// That pieces may be uploaded for it now, whatever they are.
+    fn takes_pieces(&self) -> Result<(), GrantRefusal> {
+        Ok(())
+    }
+
     /// Whether a file is one of its pieces.
     fn has(&self, file: ChunkFile) -> bool;
 
@@ -232,6 +245,7 @@ pub trait Granting: Clone {
             if held.piece(*file).is_some() {
                 continue;
             }
+            self.takes_pieces()?;
             // A piece is found by its checksum: nobody's rows are counted, or later removed, as others'.
             if self.has(*file) {
                 return Err(GrantRefusal::Known(place));
@@ -307,8 +321,8 @@ impl<B: Bucket> Registry<B> {
 impl From<GrantRefusal> for Problem {
     fn from(refusal: GrantRefusal) -> Self {
         use ProblemType::{
-            FrameQuota, GrantExpired, GrantUsedUp, JobQuota, MalformedFrame, MalformedRequest,
-            MalformedRows, UnknownGrant, UploadMissing,
+            FrameQuota, GrantExpired, GrantUsedUp, JobConflict, JobQuota, MalformedFrame,
+            MalformedRequest, MalformedRows, UnknownGrant, UploadMissing,
         };
         let (kind, detail) = match refusal {
             GrantRefusal::Unknown => (
@@ -337,6 +351,22 @@ impl From<GrantRefusal> for Problem {
             GrantRefusal::Training(what) => (
                 MalformedRows,
                 format!("the training would have more than {what}; add fewer rows"),
+            ),
+            GrantRefusal::Begun => (
+                GrantExpired,
+                "the training has begun, and takes no more rows; ask the key holder for a grant of another one".to_owned(),
+            ),
+            GrantRefusal::Trained(job) => (
+                JobConflict,
+                format!("the training has its job, {job}, and rows of owners are trained on once; declare another training (POST /v2/trainings)"),
+            ),
+            GrantRefusal::OtherJob(field) => (
+                MalformedRequest,
+                format!("{field}: the folder is a training's, and this is another one than the training's; declare a training by its program, version and key (GET /v2/trainings/ID)"),
+            ),
+            GrantRefusal::NotAllRows => (
+                JobConflict,
+                "chunks: they are not all rows of the training: rows were added or dropped since, or the order is another; declare the job over the key holder's own chunks, if there are any, then those of all owners as GET /v2/trainings/ID lists them".to_owned(),
             ),
             GrantRefusal::Objects(most) => (
                 GrantUsedUp,

@@ -131,6 +131,14 @@ impl<B: Bucket> Registry<B> {
         Ok(files.iter().position(|file| !is_there(*file)))
     }
 
+    /// Takes back a job that nobody was told of and no worker has: what was uploaded stays.
+    pub async fn withdraw_job(&self, job: &Job) -> Result<(), StorageError> {
+        self.change_index(&job.tenant, |index| index.remove(job.id))
+            .await?;
+        self.bucket.delete(&record_path(job.id), None).await?;
+        Ok(())
+    }
+
     /// Removes the record of a job that did not become one.
     async fn unmake(&self, made: Option<(Job, Etag)>) -> Result<(), StorageError> {
         if let Some((job, etag)) = made {

@@ -8,7 +8,7 @@ use crate::config::JobRules;
 use crate::registry::document;
 use crate::registry::joint::joint_path;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{GrantRefusal, JointTraining, Registry};
+use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, UploadFolder};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
@@ -81,6 +81,30 @@ impl<B: Bucket> Registry<B> {
         change: impl Fn(&JointTraining) -> Result<JointTraining, GrantRefusal>,
     ) -> Result<Option<Result<JointTraining, GrantRefusal>>, StorageError> {
         self.change_granting(joint_path(tenant, id), change).await
+    }
+
+    /// A tenant's training as it is for whoever adds to it or trains on it: one whose job has failed has none.
+    pub async fn open_joint(
+        &self,
+        tenant: &Tenant,
+        id: TrainingId,
+        now: OffsetDateTime,
+    ) -> Result<Option<JointTraining>, StorageError> {
+        let training = self.joint(tenant, id).await?;
+        let Some(job) = training.as_ref().and_then(|training| training.job) else {
+            return Ok(training);
+        };
+        // One that was ended may have had a result, and took its rows with it.
+        let Some(known) = self.job(job).await? else {
+            return Ok(training);
+        };
+        let chunks = self.chunks(&known, 0..known.chunks(), now).await?;
+        let has_failed = |chunk: &Option<Chunk>| matches!(chunk, Some(Chunk::Failed { .. }));
+        if !chunks.iter().any(has_failed) {
+            return Ok(training);
+        }
+        let reopened = self.change_joint((tenant, id), |training| Ok(training.reopened(job)));
+        Ok(reopened.await?.and_then(Result::ok))
     }
 
     /// Ends a tenant's training and deletes all rows that were added; `false` where the tenant has none of
