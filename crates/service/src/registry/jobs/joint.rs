@@ -12,8 +12,13 @@ use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, UploadFolder};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
+use cipherfn_protocol::hash::Hash;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use std::array;
 use time::OffsetDateTime;
+
+/// What is hashed with a training's id to name it among jobs.
+const COUNTED: &[u8] = b"cipherfn 2026 a training among jobs, format 1";
 
 /// What became of a declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +55,8 @@ impl<B: Bucket> Registry<B> {
         let training = JointTraining::new(tenant, declaration, (now, now + rules.lifetime));
         let (name, job) = counted_as(training.id);
         let fits = self.change_index(tenant, |index| {
-            index.insert(name, (job, training.until), rules.quota, now)
+            let counted = (job, training.until);
+            index.insert(name, counted, rules.quota, now).is_ok()
         });
         if !fits.await? {
             return Ok(JointDeclared::Quota);
@@ -189,8 +195,13 @@ impl<B: Bucket> Registry<B> {
     }
 }
 
-/// A training among a tenant's jobs.
-const fn counted_as(id: TrainingId) -> (IdempotencyKey, JobId) {
-    let bytes = id.to_bytes();
-    (IdempotencyKey::from_bytes(bytes), JobId::from_bytes(bytes))
+/// A training among a tenant's jobs: under a name that is no job's and no declaration's, whichever ids a client
+/// chooses.
+fn counted_as(id: TrainingId) -> (IdempotencyKey, JobId) {
+    let hash = Hash::of(&[COUNTED, &id.to_bytes()].concat());
+    let half = |from: usize| array::from_fn(|place| hash.as_bytes()[from + place]);
+    (
+        IdempotencyKey::from_bytes(half(0)),
+        JobId::from_bytes(half(16)),
+    )
 }

@@ -5,12 +5,15 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Memory};
 use crate::config::JobRules;
 use crate::registry::{
-    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry,
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, JointDeclared, Kept,
+    Registry,
 };
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{
     ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
 };
+use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
+use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use futures_util::future::FutureExt;
@@ -127,6 +130,16 @@ fn chunk(bytes: &[u8]) -> ChunkFile {
     }
 }
 
+fn training(id: TrainingId) -> TrainingDeclaration {
+    TrainingDeclaration {
+        training: id,
+        program: "risk".parse().unwrap(),
+        specs: Hash::of(b"specs"),
+        key: KeyId::from_bytes([9; 16]),
+        parameter_set: ParameterSetTag::NONE,
+    }
+}
+
 fn job(declared: JobDeclared) -> Job {
     match declared {
         JobDeclared::New(job) | JobDeclared::Known(job) => job,
@@ -176,6 +189,45 @@ fn a_tenant_never_has_more_jobs_than_its_quota() {
         assert_eq!(declared.into_inner().unwrap(), 2, "order {seed}");
         assert!(matches!(alone(owner.declare(4)), JobDeclared::Quota));
     }
+}
+
+/// A client chooses the ids of trainings and the names of declarations: whichever it takes, what it has counts.
+#[test]
+fn trainings_and_jobs_do_not_stand_for_each_other() {
+    let owner = Owner::new(2);
+    let declare = |id| {
+        let (registry, tenant) = (&owner.registry, &owner.tenant);
+        alone(registry.declare_joint(tenant, &training(id), &owner.rules, NOW)).unwrap()
+    };
+    let delete = |id| alone(owner.registry.delete_joint(&owner.tenant, id)).unwrap();
+    let first = job(alone(owner.declare(1)));
+    let of_job: TrainingId = first.id.to_string().parse().unwrap();
+    assert!(!delete(of_job), "the id of a job");
+    let of_name = TrainingId::from_bytes([1; 16]);
+    assert!(matches!(declare(of_name), JointDeclared::New(_)));
+    assert!(matches!(declare(of_name), JointDeclared::Known(_)));
+    // The declaration is the job that it was, and there is room for no other one.
+    assert_eq!(alone(owner.declare(1)), JobDeclared::Known(first));
+    assert_eq!(alone(owner.declare(2)), JobDeclared::Quota);
+    assert_eq!(declare(TrainingId::from_bytes([2; 16])), JointDeclared::Quota);
+    // Nor does a job take the place of a training, if a client finds out under which name that counts.
+    let index = format!("jobs/index/{}.json", owner.tenant);
+    let index = alone(owner.registry.bucket().get(&index, 1 << 20)).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index.unwrap().bytes).unwrap();
+    let names = index["jobs"].as_object().unwrap().keys();
+    let names: Vec<IdempotencyKey> = names.map(|name| name.parse().unwrap()).collect();
+    assert_eq!(names.len(), 2);
+    let named = names.iter().find(|name| **name != IdempotencyKey::from_bytes([1; 16]));
+    let declaration = JobDeclaration {
+        idempotency_key: *named.unwrap(),
+        ..owner.declaration(3)
+    };
+    let declared = owner
+        .registry
+        .declare_job(&owner.tenant, &declaration, &owner.rules, NOW);
+    assert_eq!(alone(declared).unwrap(), JobDeclared::Conflict);
+    assert!(delete(of_name) && !delete(of_name));
+    job(alone(owner.declare(2)));
 }
 
 #[test]
