@@ -40,6 +40,8 @@ pub struct JointTraining {
     pub owners: Vec<OwnerRows>,
     /// The job that trains on their rows: one, unless it has failed.
     pub job: Option<JobId>,
+    /// Whether its key holder has ended it: what there is of it is being deleted.
+    pub ended: bool,
 }
 
 impl JointTraining {
@@ -61,6 +63,7 @@ impl JointTraining {
             grants: Vec::new(),
             owners: Vec::new(),
             job: None,
+            ended: false,
         }
     }
 
@@ -298,6 +301,8 @@ pub(in crate::registry) struct JointV1 {
     owners: Vec<OwnerRows>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
 }
 
 impl Document for JointTraining {
@@ -317,6 +322,7 @@ impl Document for JointTraining {
             grants: document.grants,
             owners: document.owners,
             job: document.job,
+            ended: document.ended,
         })
     }
 
@@ -338,6 +344,7 @@ impl Document for JointTraining {
             grants: self.grants.clone(),
             owners: self.owners.clone(),
             job: self.job,
+            ended: self.ended,
         })
     }
 }

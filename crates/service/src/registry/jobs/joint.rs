@@ -5,7 +5,7 @@ use super::{IN_FLIGHT, contended, index_path, upload_folder, upload_path};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
 use crate::config::JobRules;
-use crate::registry::document;
+use crate::registry::document::{self, Stored};
 use crate::registry::joint::joint_path;
 use crate::registry::store::ATTEMPTS;
 use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
@@ -43,13 +43,15 @@ impl<B: Bucket> Registry<B> {
         now: OffsetDateTime,
     ) -> Result<JointDeclared, StorageError> {
         let known_as = |known: JointTraining| {
-            if known.is(declaration) {
+            if known.is(declaration) && !known.ended {
                 JointDeclared::Known(known)
             } else {
                 JointDeclared::Conflict
             }
         };
-        if let Some(known) = self.joint(tenant, declaration.training).await? {
+        let path = joint_path(tenant, declaration.training);
+        let known = document::read::<JointTraining>(&self.bucket, &path);
+        if let Some(known) = known.await?.sound()? {
             return Ok(known_as(known));
         }
         let training = JointTraining::new(tenant, declaration, (now, now + rules.lifetime));
@@ -61,7 +63,6 @@ impl<B: Bucket> Registry<B> {
         if !fits.await? {
             return Ok(JointDeclared::Quota);
         }
-        let path = joint_path(tenant, training.id);
         let written = document::write(&self.bucket, &path, &training, Condition::Absent);
         if written.await?.is_some() {
             return Ok(JointDeclared::New(training));
@@ -70,14 +71,16 @@ impl<B: Bucket> Registry<B> {
         known.map(known_as).ok_or_else(|| contended(path))
     }
 
-    /// The tenant's training of this id.
+    /// The tenant's training of this id; not one that it has ended.
     pub async fn joint(
         &self,
         tenant: &Tenant,
         id: TrainingId,
     ) -> Result<Option<JointTraining>, StorageError> {
         let path = joint_path(tenant, id);
-        document::read(&self.bucket, &path).await?.sound()
+        let training = document::read::<JointTraining>(&self.bucket, &path);
+        let training = training.await?.sound()?;
+        Ok(training.filter(|training| !training.ended))
     }
 
     /// Changes a tenant's training, by what is there now; `None` where there is none.
@@ -86,6 +89,12 @@ impl<B: Bucket> Registry<B> {
         (tenant, id): (&Tenant, TrainingId),
         change: impl Fn(&JointTraining) -> Result<JointTraining, GrantRefusal>,
     ) -> Result<Option<Result<JointTraining, GrantRefusal>>, StorageError> {
+        let change = |training: &JointTraining| {
+            if training.ended {
+                return Err(GrantRefusal::Unknown);
+            }
+            change(training)
+        };
         self.change_granting(joint_path(tenant, id), change).await
     }
 
@@ -114,18 +123,37 @@ impl<B: Bucket> Registry<B> {
     }
 
     /// Ends a tenant's training and deletes all rows that were added; `false` where the tenant has none of
-    /// this id. The record goes first: nothing is added any more.
+    /// this id.
+    ///
+    /// The record says first that it has ended, so that nothing is added or trained any more, and goes last: as
+    /// long as there is one, a deletion that broke off can be repeated.
     pub async fn delete_joint(
         &self,
         tenant: &Tenant,
         id: TrainingId,
     ) -> Result<bool, StorageError> {
         let path = joint_path(tenant, id);
-        let was_there = self.bucket.size(&path).await?.is_some();
-        self.bucket.delete(&path, None).await?;
-        let uploaded = self.bucket.list(&upload_folder(tenant, id.into())).await?;
-        // Rows whose training is gone lie in no folder that anybody else names.
-        if was_there {
+        let uncount = || self.change_index(tenant, |index| index.remove(counted_as(id).1));
+        for _ in 0..ATTEMPTS {
+            let ended = match document::read::<JointTraining>(&self.bucket, &path).await? {
+                Stored::Absent => return uncount().await,
+                // Nothing can be added to one that cannot be read, either.
+                Stored::Corrupt(_, etag) => etag,
+                Stored::Sound(training, etag) if training.ended => Some(etag),
+                Stored::Sound(training, etag) => {
+                    let ended = JointTraining {
+                        ended: true,
+                        ..training
+                    };
+                    let condition = Condition::Unchanged(&etag);
+                    document::write(&self.bucket, &path, &ended, condition).await?
+                }
+            };
+            let Some(etag) = ended else {
+                continue;
+            };
+            uncount().await?;
+            let uploaded = self.bucket.list(&upload_folder(tenant, id.into())).await?;
             let remove =
                 |path: String| async move { self.bucket.delete(&path, None).await.map(drop) };
             let removals: Vec<_> = uploaded.into_iter().map(|file| remove(file.key)).collect();
@@ -133,9 +161,10 @@ impl<B: Bucket> Registry<B> {
                 .buffer_unordered(IN_FLIGHT)
                 .try_collect::<()>()
                 .await?;
+            self.bucket.delete(&path, Some(&etag)).await?;
+            return Ok(true);
         }
-        let counted = self.change_index(tenant, |index| index.remove(counted_as(id).1));
-        Ok(counted.await? || was_there)
+        Err(contended(path))
     }
 
     /// Deletes uploaded chunks that are none of a training's rows.

@@ -17,7 +17,9 @@ use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use futures_util::future::FutureExt;
+use std::pin::pin;
 use std::sync::Mutex;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 const QUERY: &[u8] = b"query";
@@ -228,6 +230,43 @@ fn trainings_and_jobs_do_not_stand_for_each_other() {
     assert_eq!(alone(declared).unwrap(), JobDeclared::Conflict);
     assert!(delete(of_name) && !delete(of_name));
     job(alone(owner.declare(2)));
+}
+
+/// Whenever a deletion breaks off, nothing is added any more, and the same again deletes what is left.
+#[test]
+fn a_training_s_deletion_can_be_repeated_until_nothing_is_left() {
+    for polls in 0.. {
+        let owner = Owner::new(1);
+        let (registry, tenant) = (&owner.registry, &owner.tenant);
+        let declaration = training(TrainingId::from_bytes([3; 16]));
+        let id = declaration.training;
+        let declared = registry.declare_joint(tenant, &declaration, &owner.rules, NOW);
+        assert!(matches!(alone(declared).unwrap(), JointDeclared::New(_)));
+        let life = owner.rules.transfer_lifetime;
+        let request = registry.upload_request(tenant, id.into(), chunk(b"rows"), life);
+        let request = alone(request).unwrap();
+        let bucket = registry.bucket();
+        assert_eq!(bucket.upload(&request, Bytes::from_static(b"rows")), 200);
+        let has_begun = {
+            let mut deletion = pin!(registry.delete_joint(tenant, id));
+            let mut context = Context::from_waker(Waker::noop());
+            if (0..polls).any(|_| deletion.as_mut().poll(&mut context).is_ready()) {
+                break;
+            }
+            alone(registry.joint(tenant, id)).unwrap().is_none()
+        };
+        if has_begun {
+            let added = registry.change_joint((tenant, id), |training| Ok(training.clone()));
+            let added = alone(added).unwrap();
+            assert!(!matches!(added, Some(Ok(_))), "{polls}: {added:?}");
+        }
+        alone(registry.delete_joint(tenant, id)).unwrap();
+        let left = owner.objects();
+        let mut left = left.iter().filter(|key| !key.starts_with("jobs/index/"));
+        // The owner's own chunk is none of the training's.
+        assert!(left.all(|key| key.contains(&owner.upload.to_string())), "{polls}");
+        job(alone(owner.declare(1)));
+    }
 }
 
 #[test]
