@@ -249,7 +249,7 @@ fn granted_columns(
     keys: Option<&Path>,
 ) -> Result<GrantedColumns> {
     let (head, rows) = head(frame)?;
-    let head = names::revealed(head, names::hasher(keys)?.as_ref());
+    let head = names::revealed_said(head, names::hasher(keys)?.as_ref())?;
     let mut columns = read_schema(source)?.with_rows(head.schema.rows());
     if let NameForm::Hashed(id) = head.schema.names() {
         bail!(
