@@ -130,7 +130,7 @@ impl GrantRows {
             "bytes": terms.bytes,
         });
         let allows = format!("{} rows, {}", self.rows, terminal::bytes(terms.bytes));
-        tell((terms, allows), &self.output, &value, terminal)
+        tell((&grant, allows), &self.output, &value, terminal)
     }
 }
 
