@@ -3,6 +3,7 @@
 mod add;
 mod declare;
 mod grants;
+mod terms;
 
 use crate::connection::Connection;
 use crate::files::InputSource;
