@@ -4,6 +4,7 @@ use crate::files::{Destination, InputSource};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_protocol::api::grant::{GrantId, MAX_BYTES, SignedGrant};
+use cipherfn_protocol::api::grants::GrantStatus;
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::statement::PublicKey;
 use cipherfn_signing::verify_grant;
@@ -43,6 +44,14 @@ impl GrantTrust {
         }
         Ok(grant)
     }
+}
+
+/// When a grant ends, or that it has.
+pub(crate) fn end_of(grant: &GrantStatus) -> String {
+    if grant.revoked {
+        return "revoked".to_owned();
+    }
+    terminal::date(grant.expires)
 }
 
 /// What people compare a public key by: SHA-256 of its file, all of it, in groups.

@@ -6,7 +6,7 @@ use super::rows::read_schema;
 use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
-use crate::grants::{GrantTrust, expires_in, grant_id, tell};
+use crate::grants::{GrantTrust, end_of, expires_in, grant_id, tell};
 use crate::shared::{Force, block_on};
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal, Unit};
@@ -300,7 +300,7 @@ pub(super) fn text(grants: &[GrantStatus]) -> String {
                 terminal::bytes(grant.bytes)
             ),
             added_by(grant),
-            terminal::date(grant.expires),
+            end_of(grant),
         ]
     });
     terminal::table(header.map(ToOwned::to_owned).to_vec(), rows)

@@ -117,11 +117,9 @@ impl StoredFrame {
         Ok(frame.with(&held).counted())
     }
 
-    /// The frame without a grant; without what was added by it, if asked.
+    /// The frame after a grant was revoked; without what was added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
-        let held = self.held(id).ok_or(GrantRefusal::Unknown)?;
-        let mut frame = self.clone();
-        frame.grants.retain(|held| held.grant.grant.id != id);
+        let (mut frame, held) = self.without(id, drop_rows)?;
         if drop_rows {
             let is_added = |file| held.piece(file).is_some_and(|piece| piece.rows.is_some());
             frame.pieces.retain(|piece| !is_added(piece.file));

@@ -3,7 +3,7 @@
 //! ```text
 //!   offered --(address given out)--> reserved --(looked at)--> added        a piece
 //!      |  expires, used up                                       |
-//!      `-- revoked ----------------------------------------------'  with its rows, if asked
+//!      `-- revoked ----------------------------------------------'  with its rows, if asked: then, or later
 //! ```
 //! A grant of columns is used once: all their pieces are added together, beside the rows that the frame had
 //! when it was made. A piece counts as soon as an address for it is given out, whether or not it arrives: what
@@ -33,6 +33,10 @@ pub struct HeldGrant {
     /// Its pieces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<GrantedPiece>,
+    /// Whether it was revoked: nothing comes by it any more, and it says which pieces did, as long as they are
+    /// there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 /// A piece of a grant.
@@ -113,6 +117,7 @@ impl HeldGrant {
                 Some(columns) => names(&columns.parsed()).map(ToOwned::to_owned).collect(),
             },
             expires: grant.expires,
+            revoked: self.revoked,
         }
     }
 
@@ -191,6 +196,9 @@ pub trait Granting: Clone {
             return Err(GrantRefusal::Expired);
         }
         if let Some(known) = self.held(terms.id) {
+            if known.revoked {
+                return Err(GrantRefusal::Malformed("grant", "was revoked"));
+            }
             let taken = GrantRefusal::Malformed("grant", "is the id of another grant");
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
         }
@@ -200,12 +208,14 @@ pub trait Granting: Clone {
         let is_used = |held: &HeldGrant| held.pieces.iter().any(|piece| piece.rows.is_some());
         let grants = changed.grants_mut();
         grants.retain(|held| held.grant.grant.expires > now || is_used(held));
-        if grants.len() >= MAX_GRANTS {
+        // What was revoked is as many as there are pieces at most.
+        if grants.iter().filter(|held| !held.revoked).count() >= MAX_GRANTS {
             return Err(Self::TOO_MANY);
         }
         grants.push(HeldGrant {
             grant: grant.clone(),
             pieces: Vec::new(),
+            revoked: false,
         });
         Ok(changed)
     }
@@ -224,7 +234,8 @@ pub trait Granting: Clone {
             let to = held.grant.grant.to;
             to.is_none_or(|to| Tenant::from(to) == *by)
         };
-        let held = held.filter(is_for).ok_or(GrantRefusal::Unknown)?;
+        let held = held.filter(is_for).filter(|held| !held.revoked);
+        let held = held.ok_or(GrantRefusal::Unknown)?;
         if held.grant.grant.expires <= now || self.until() <= now {
             return Err(GrantRefusal::Expired);
         }
@@ -263,6 +274,23 @@ pub trait Granting: Clone {
             return Err(GrantRefusal::Bytes(terms.bytes));
         }
         Ok(self.with(&held))
+    }
+
+    /// It after a grant was revoked, and the grant as it was. As long as pieces are there that came by it, which
+    /// may be dropped later, it stays and says which.
+    fn without(&self, id: GrantId, drop_pieces: bool) -> Result<(Self, HeldGrant), GrantRefusal> {
+        let held = self.held(id).ok_or(GrantRefusal::Unknown)?.clone();
+        let mut left = HeldGrant {
+            revoked: true,
+            ..held.clone()
+        };
+        left.pieces.retain(|piece| piece.rows.is_some() && !drop_pieces);
+        let mut changed = self.with(&left);
+        if left.pieces.is_empty() {
+            let grants = changed.grants_mut();
+            grants.retain(|own| own.grant.grant.id != id);
+        }
+        Ok((changed, held))
     }
 
     /// The grant of this id.

@@ -208,11 +208,9 @@ impl JointTraining {
         self.job.map_or(Ok(()), |_| Err(GrantRefusal::Begun))
     }
 
-    /// It without a grant; without the rows that were added by it, if asked.
+    /// It after a grant was revoked; without the rows that were added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
-        self.held(id).ok_or(GrantRefusal::Unknown)?;
-        let mut training = self.clone();
-        training.grants.retain(|held| held.grant.grant.id != id);
+        let (mut training, _) = self.without(id, drop_rows)?;
         if drop_rows {
             training.owners.retain(|owner| owner.grant != id);
         }

@@ -134,7 +134,11 @@ fn owners_add_rows_within_their_grants() {
     assert_eq!(late, Err(GrantRefusal::Expired));
 
     let kept = both.revoked(first.grant.id, false).expect("revoked");
-    assert_eq!((kept.status().rows, kept.grants.len()), (50, 31));
+    assert_eq!((kept.status().rows, kept.grants.len()), (50, 32));
+    let room = kept.offered(&grant(33, |_| ()), NOW).expect("room");
+    assert_eq!(room.status().grants.iter().filter(|own| own.revoked).count(), 1);
+    let later = kept.revoked(first.grant.id, true).expect("dropped");
+    assert_eq!((later.status().rows, later.grants.len()), (0, 31));
     let dropped = both.revoked(first.grant.id, true).expect("revoked");
     assert_eq!(dropped.status().rows, 0);
     assert_eq!(
