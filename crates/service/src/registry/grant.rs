@@ -89,6 +89,8 @@ pub enum GrantRefusal {
     Pieces,
     /// More rows than a frame may have.
     Rows(u64),
+    /// More columns than a frame may have.
+    Columns(usize),
     /// Rows for a frame that has columns of others, which have none for them.
     BesideColumns,
     /// Columns beside other rows than the frame has now.
@@ -427,6 +429,10 @@ impl From<GrantRefusal> for Problem {
             GrantRefusal::Taken(name) => (
                 MalformedRequest,
                 format!("columns: {name:?} is a column of the frame already; give the new one another name"),
+            ),
+            GrantRefusal::Columns(most) => (
+                MalformedFrame,
+                format!("the frame would have more than {most} columns, with those that were added since the grant was made; its owner may drop some (revoke with drop_rows)"),
             ),
             GrantRefusal::Rows(most) => (
                 MalformedFrame,

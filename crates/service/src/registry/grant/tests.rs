@@ -214,6 +214,35 @@ fn columns_are_added_once_beside_the_rows_that_they_are_for() {
     assert!(later.offered(&rows, NOW).is_ok());
 }
 
+/// Each grant goes beside the frame as it is, and both together do not.
+#[test]
+fn columns_of_several_grants_stay_within_a_frame_s() {
+    let many = |number: u8| {
+        let names = (0..600).map(|own| format!("{number}-{own}"));
+        let columns: Vec<_> = names.map(|name| serde_json::json!({ "name": name })).collect();
+        let schema = serde_json::json!({ "name": "sales", "column": columns });
+        grant(|grant| {
+            grant.id = GrantId::from_bytes([number; 16]);
+            let columns = GrantedColumns {
+                schema: schema.to_string(),
+                parts: vec![5],
+            };
+            grant.target = GrantTarget::Columns(FRAME, columns);
+        })
+    };
+    let mut both = frame();
+    for number in [1, 2] {
+        both = both.offered(&many(number), NOW).unwrap();
+        let file = [file(number, 10)];
+        both = both.reserved(&many(number), &bob(), &file, NOW).unwrap();
+    }
+    let one = both.added(&many(1), &bob(), &[piece(1)], NOW).unwrap();
+    let refused = one.added(&many(2), &bob(), &[piece(2)], NOW);
+    assert_eq!(refused, Err(GrantRefusal::Columns(1024)));
+    let dropped = one.revoked(many(1).grant.id, true).unwrap();
+    assert!(dropped.added(&many(2), &bob(), &[piece(2)], NOW).is_ok());
+}
+
 #[test]
 fn a_piece_is_that_of_whoever_added_it_first() {
     let (one, two) = (
