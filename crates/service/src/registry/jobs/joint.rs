@@ -138,7 +138,7 @@ impl<B: Bucket> Registry<B> {
             let ended = match document::read::<JointTraining>(&self.bucket, &path).await? {
                 Stored::Absent => return uncount().await,
                 // Nothing can be added to one that cannot be read, either.
-                Stored::Corrupt(_, etag) => etag,
+                Stored::Corrupt(_, etag) => Some(etag),
                 Stored::Sound(training, etag) if training.ended => Some(etag),
                 Stored::Sound(training, etag) => {
                     let ended = JointTraining {
