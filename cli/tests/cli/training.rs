@@ -333,7 +333,10 @@ fn signed_by_the_one_who_is_trusted(
     assert!(unread.contains("none.csv"), "{unread}");
     assert!(!unread.contains("is signed by"), "{unread}");
     let told = failure_json(&sandbox.run(&add));
-    assert!(told.contains("is signed by") && told.contains(signer), "{told}");
+    assert!(
+        told.contains("is signed by") && told.contains(signer),
+        "{told}"
+    );
     let other = signer.replace(&signer[signer.len() - 8..], "00000000");
     let refused = failure_json(&sandbox.run(&[&add[..], &["--trust", &other]].concat()));
     assert!(refused.contains("not by"), "{refused}");

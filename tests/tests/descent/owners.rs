@@ -156,5 +156,8 @@ fn owners_train_together_under_a_public_key() {
         ..upload(&chunks)
     };
     let refused = Descent::new(&training, &key, begun).unwrap_err();
-    assert!(matches!(refused, DescentError::StartBesideOwners), "{refused}");
+    assert!(
+        matches!(refused, DescentError::StartBesideOwners),
+        "{refused}"
+    );
 }

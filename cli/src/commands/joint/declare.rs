@@ -60,7 +60,9 @@ impl DeclareTraining {
         if let Some(place) = &place {
             place.outside(&self.keys)?;
             if place.is_stdout() {
-                bail_usage!("--terms names a file: standard output is for the public key and what was done");
+                bail_usage!(
+                    "--terms names a file: standard output is for the public key and what was done"
+                );
             }
         }
         let force = self.force.force;

@@ -92,7 +92,11 @@ impl DeclaredTerms {
                 said.training.to_string(),
                 self.training.to_string(),
             ),
-            ("program", said.program.to_string(), self.program.to_string()),
+            (
+                "program",
+                said.program.to_string(),
+                self.program.to_string(),
+            ),
             ("version", said.specs.to_string(), self.specs.to_string()),
             ("key", said.key.to_string(), self.key.to_string()),
         ] {

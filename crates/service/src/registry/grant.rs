@@ -286,7 +286,8 @@ pub trait Granting: Clone {
             revoked: true,
             ..held.clone()
         };
-        left.pieces.retain(|piece| piece.rows.is_some() && !drop_pieces);
+        left.pieces
+            .retain(|piece| piece.rows.is_some() && !drop_pieces);
         let mut changed = self.with(&left);
         if left.pieces.is_empty() {
             let grants = changed.grants_mut();

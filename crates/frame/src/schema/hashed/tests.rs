@@ -119,7 +119,10 @@ fn names_in_the_clear_of_what_was_hashed_are_refused() {
     assert_eq!(none.reveal_said(&guessed), Ok(guessed));
     // What was hashed is shown by its names, and what others hashed stays as it is.
     let hashed = hasher().hash(&schema).expect("hashed");
-    assert_eq!(by(known.clone()).reveal_said(hashed.as_sent()), Ok(hashed.clone()));
+    assert_eq!(
+        by(known.clone()).reveal_said(hashed.as_sent()),
+        Ok(hashed.clone())
+    );
     let others = NameHasher::new(&[8; SECRET_LEN], known).expect("a hasher");
     let sent = hashed.as_sent();
     assert_eq!(others.reveal_said(sent).as_ref(), Ok(sent));

@@ -219,7 +219,9 @@ fn columns_are_added_once_beside_the_rows_that_they_are_for() {
 fn columns_of_several_grants_stay_within_a_frame_s() {
     let many = |number: u8| {
         let names = (0..600).map(|own| format!("{number}-{own}"));
-        let columns: Vec<_> = names.map(|name| serde_json::json!({ "name": name })).collect();
+        let columns: Vec<_> = names
+            .map(|name| serde_json::json!({ "name": name }))
+            .collect();
         let schema = serde_json::json!({ "name": "sales", "column": columns });
         grant(|grant| {
             grant.id = GrantId::from_bytes([number; 16]);
@@ -269,7 +271,10 @@ fn a_piece_is_that_of_whoever_added_it_first() {
     let kept = frame.revoked(one.grant.id, false).unwrap();
     assert_eq!((kept.rows(), kept.grants.len()), (10, 2));
     let shown = kept.status().grants;
-    assert_eq!((shown[0].revoked, shown[0].rows, shown[1].revoked), (true, 5, false));
+    assert_eq!(
+        (shown[0].revoked, shown[0].rows, shown[1].revoked),
+        (true, 5, false)
+    );
     let gone = kept.reserved(&one, &bob(), &[file(2, 1)], NOW);
     assert_eq!(gone, Err(GrantRefusal::Unknown));
     assert_eq!(
@@ -282,7 +287,10 @@ fn a_piece_is_that_of_whoever_added_it_first() {
     assert_eq!(kept.revoked(one.grant.id, false), Ok(kept.clone()));
     let later = kept.revoked(one.grant.id, true).unwrap();
     assert_eq!((&later, later.rows()), (&dropped, 5));
-    assert_eq!(later.revoked(one.grant.id, true), Err(GrantRefusal::Unknown));
+    assert_eq!(
+        later.revoked(one.grant.id, true),
+        Err(GrantRefusal::Unknown)
+    );
 }
 
 #[test]

@@ -136,7 +136,14 @@ fn owners_add_rows_within_their_grants() {
     let kept = both.revoked(first.grant.id, false).expect("revoked");
     assert_eq!((kept.status().rows, kept.grants.len()), (50, 32));
     let room = kept.offered(&grant(33, |_| ()), NOW).expect("room");
-    assert_eq!(room.status().grants.iter().filter(|own| own.revoked).count(), 1);
+    assert_eq!(
+        room.status()
+            .grants
+            .iter()
+            .filter(|own| own.revoked)
+            .count(),
+        1
+    );
     let later = kept.revoked(first.grant.id, true).expect("dropped");
     assert_eq!((later.status().rows, later.grants.len()), (0, 31));
     let dropped = both.revoked(first.grant.id, true).expect("revoked");
@@ -181,9 +188,8 @@ fn a_training_has_one_job_over_all_rows() {
         open = open.offered(grant, NOW).expect("offered");
         open = open.reserved(grant, &bob(), files, NOW).expect("reserved");
     }
-    let add = |to: &JointTraining, grant, files: &[ChunkFile]| {
-        to.added(grant, &bob(), (20, files), NOW)
-    };
+    let add =
+        |to: &JointTraining, grant, files: &[ChunkFile]| to.added(grant, &bob(), (20, files), NOW);
     let open = add(&open, &north, &files[..2]).expect("added");
     let open = add(&open, &south, &files[2..]).expect("added");
 

@@ -211,7 +211,10 @@ fn trainings_and_jobs_do_not_stand_for_each_other() {
     // The declaration is the job that it was, and there is room for no other one.
     assert_eq!(alone(owner.declare(1)), JobDeclared::Known(first));
     assert_eq!(alone(owner.declare(2)), JobDeclared::Quota);
-    assert_eq!(declare(TrainingId::from_bytes([2; 16])), JointDeclared::Quota);
+    assert_eq!(
+        declare(TrainingId::from_bytes([2; 16])),
+        JointDeclared::Quota
+    );
     // Nor does a job take the place of a training, if a client finds out under which name that counts.
     let index = format!("jobs/index/{}.json", owner.tenant);
     let index = alone(owner.registry.bucket().get(&index, 1 << 20)).unwrap();
@@ -219,7 +222,9 @@ fn trainings_and_jobs_do_not_stand_for_each_other() {
     let names = index["jobs"].as_object().unwrap().keys();
     let names: Vec<IdempotencyKey> = names.map(|name| name.parse().unwrap()).collect();
     assert_eq!(names.len(), 2);
-    let named = names.iter().find(|name| **name != IdempotencyKey::from_bytes([1; 16]));
+    let named = names
+        .iter()
+        .find(|name| **name != IdempotencyKey::from_bytes([1; 16]));
     let declaration = JobDeclaration {
         idempotency_key: *named.unwrap(),
         ..owner.declaration(3)
@@ -264,7 +269,10 @@ fn a_training_s_deletion_can_be_repeated_until_nothing_is_left() {
         let left = owner.objects();
         let mut left = left.iter().filter(|key| !key.starts_with("jobs/index/"));
         // The owner's own chunk is none of the training's.
-        assert!(left.all(|key| key.contains(&owner.upload.to_string())), "{polls}");
+        assert!(
+            left.all(|key| key.contains(&owner.upload.to_string())),
+            "{polls}"
+        );
         job(alone(owner.declare(1)));
     }
 }
