@@ -495,6 +495,39 @@ fn trees_are_not_grown_by_counts_of_other_rows() {
     // More labels than rows in a bin, and columns that contradict each other.
     assert!(refused(3, &|counts| counts[0].labels[0][0] += 2).contains("column \"a\""));
     assert!(refused(3, &|counts| counts[1].labels[0][1] += 1).contains("column \"b\""));
+    // Counts that cancel in every total, which only the rows show.
+    let mut moved = sound.clone();
+    for counts in &mut moved {
+        let from = counts.rows.iter().position(|rows| *rows > 1);
+        if let Some(from) = from {
+            counts.rows[from] -= 1;
+            let to = usize::from(from == 0);
+            counts.rows[to] += 1;
+        }
+    }
+    assert_ne!(moved, sound);
+    assert_eq!(training.grow(3, &moved).unwrap().split, 1);
+    training.require_counts_of(&rows, &sound).unwrap();
+    let error = training.require_counts_of(&rows, &moved).unwrap_err();
+    assert!(
+        error.to_string().contains("other counts than the rows"),
+        "{error}"
+    );
+    // A level is held to the splits before it: column a has put the rows of u below its second cut.
+    let grown = training.grow(3, &sound).unwrap();
+    let next = LeafCounts::of(&grown.training, &rows);
+    assert!(grown.grow(3, &next).is_ok());
+    let mut swapped = next.clone();
+    for counts in &mut swapped {
+        let mut both = vec![&mut counts.rows];
+        both.extend(&mut counts.labels);
+        // The leaves of each bin change places.
+        both.iter_mut()
+            .for_each(|own| own.chunks_mut(2).for_each(<[u64]>::reverse));
+    }
+    assert!(grown.training.grow(3, &swapped).is_ok());
+    let error = grown.grow(3, &swapped).unwrap_err().to_string();
+    assert!(error.contains("the splits that made them"), "{error}");
 
     for (depth, column, expected) in [
         (0, "cuts = [5]", "not 1 to 11"),

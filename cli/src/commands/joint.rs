@@ -3,9 +3,11 @@
 mod add;
 mod declare;
 mod grants;
+mod terms;
 
 use crate::connection::Connection;
 use crate::files::InputSource;
+use crate::grants::end_of;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
@@ -137,7 +139,7 @@ fn text(status: &TrainingStatus) -> String {
                 terminal::bytes(grant.bytes_used),
                 terminal::bytes(grant.bytes)
             ),
-            terminal::date(grant.expires),
+            end_of(grant),
         ]
     });
     let table = terminal::table(header.map(ToOwned::to_owned).to_vec(), rows);

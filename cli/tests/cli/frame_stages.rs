@@ -4,12 +4,13 @@
 use crate::service::Dev;
 use crate::support::{Sandbox, failure, success};
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 
 /// Frames and polars' answers (`tests/frames/stages.py` makes them).
 fn cases() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/frames/stages.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 fn name_of(toml: &str) -> &str {
@@ -136,5 +137,23 @@ fn stages_over_a_service_answer_as_polars_does() {
     ];
     let refused = failure(&sandbox.run(&query));
     assert!(refused.contains("keeps no frame \"kinds\""), "{refused}");
+    // What was hashed is there with its names in the clear, as a service would say it that has guessed them: no
+    // plan is sent.
+    fs::create_dir(sandbox.path("plain")).unwrap();
+    for file in ["secret.cfk", "expansion.cfk"] {
+        let path = |ring: &str| sandbox.path(&format!("{ring}/{file}"));
+        fs::copy(path("keys"), path("plain")).unwrap();
+    }
+    let with = ["--keys", "plain"];
+    let encrypt = ["frame", "encrypt", "--schema", "kinds.toml"];
+    let files = ["--input", "kinds.csv", "-o", "kinds.cff", "--force"];
+    success(&sandbox.run(&[&encrypt[..], &files, &with].concat()));
+    let upload = ["frame", "upload", "kinds.cff", "--service", &dev.url];
+    success(&sandbox.run(&[&upload[..], &with].concat()));
+    let refused = failure(&sandbox.run(&query));
+    assert!(
+        refused.contains("are in the clear for frame \"kinds\""),
+        "{refused}"
+    );
     assert!(!sandbox.path("none.csv").exists());
 }

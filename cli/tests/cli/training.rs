@@ -4,6 +4,7 @@ use crate::service::Dev;
 use crate::support::{Sandbox, failure, success, usage};
 use serde_json::Value;
 use std::fmt::Write;
+use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -125,7 +126,7 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
         (&24.into(), &12.into())
     );
     assert_eq!(trained["version"], listed["programs"][0]["current"]);
-    assert!(std::fs::read(sandbox.path("risk.onnx")).unwrap().len() > 100);
+    assert!(fs::read(sandbox.path("risk.onnx")).unwrap().len() > 100);
     assert!(!sandbox.path("risk.onnx.training").exists());
     // Half of the rows are of each class; a model that has not learned has half of them right.
     assert!(trained["accuracy"].as_f64().unwrap() > 0.75, "{trained}");
@@ -179,7 +180,7 @@ fn kept_and_trained_on(sandbox: &Sandbox, url: &str) {
         (&predicted["rows"], &predicted["failed"]),
         (&4.into(), &1.into())
     );
-    let text = std::fs::read_to_string(sandbox.path("new.out.csv")).unwrap();
+    let text = fs::read_to_string(sandbox.path("new.out.csv")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
@@ -250,6 +251,7 @@ fn by_owners(sandbox: &Sandbox, url: &str) {
         ];
         let granted = with(&[&grant[..], &["-o", &file]].concat());
         assert_eq!(granted["rows"], 12);
+        signed_by_the_one_who_is_trusted(sandbox, &service, &granted, &file);
         let add = ["joint", "add", "--grant", &file, "--key", "public.cfu"];
         let added = with(&[&add[..], &["--input", &input]].concat());
         assert_eq!(
@@ -314,6 +316,40 @@ fn by_owners(sandbox: &Sandbox, url: &str) {
     ];
     let tried = with(&[&start[..], &["--start", "joint.onnx", "-o", "tried.onnx"]].concat());
     assert!(tried["start_accuracy"].as_f64().unwrap() > 0.75, "{tried}");
+}
+
+/// A grant that somebody else has signed is taken for nobody's whose key is named, before rows are read; and
+/// nothing is signed without what the training was declared as.
+fn signed_by_the_one_who_is_trusted(
+    sandbox: &Sandbox,
+    service: &[&str],
+    granted: &Value,
+    file: &str,
+) {
+    let signer = granted["signed_by"].as_str().unwrap();
+    let add = ["joint", "add", "--grant", file, "--key", "public.cfu"];
+    let add = [&add[..], &["--input", "none.csv"], service].concat();
+    let unread = failure_json(&sandbox.run(&[&add[..], &["--trust", signer]].concat()));
+    assert!(unread.contains("none.csv"), "{unread}");
+    assert!(!unread.contains("is signed by"), "{unread}");
+    let told = failure_json(&sandbox.run(&add));
+    assert!(
+        told.contains("is signed by") && told.contains(signer),
+        "{told}"
+    );
+    let other = signer.replace(&signer[signer.len() - 8..], "00000000");
+    let refused = failure_json(&sandbox.run(&[&add[..], &["--trust", &other]].concat()));
+    assert!(refused.contains("not by"), "{refused}");
+
+    fs::copy(sandbox.path("public.cfu"), sandbox.path("alone.cfu")).unwrap();
+    let training = granted["training"].as_str().unwrap();
+    let grant = ["joint", "grant", training, "--key", "alone.cfu", "-o", "no"];
+    let refused = failure_json(&sandbox.run(&[&grant[..], service].concat()));
+    assert!(refused.contains("was declared as"), "{refused}");
+    let of_other = ["joint", "grant", &"1".repeat(32), "--key", "public.cfu"];
+    let of_other = [&of_other[..], &["-o", "no"], service].concat();
+    let refused = failure_json(&sandbox.run(&of_other));
+    assert!(refused.contains("goes with training"), "{refused}");
 }
 
 fn failure_json(output: &std::process::Output) -> String {

@@ -55,15 +55,40 @@ impl KeyRing {
         let hashed = hasher(&directory, &secret, names.clone())?.hash(schema);
         let hashed = hashed.map_err(refused)?;
         if is_new {
-            let document = NamesV1 {
-                format: FORMAT,
-                names,
-            };
-            let json = serde_json::to_vec(&document).map_err(unreadable(&directory, NAMES))?;
-            directory.write(NAMES, &json)?;
+            keep(&directory, names)?;
         }
         Ok(hashed)
     }
+
+    /// Remembers that a frame is kept with its names in the clear, beside others whose names are hashed; without
+    /// a secret there are none.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn keep_clear(&self, frame: &str) -> Result<(), KeyRingError> {
+        let Some(directory) = Directory::open(&self.directory)? else {
+            return Ok(());
+        };
+        let _lock = directory.lock()?;
+        if secret(&directory)?.is_none() {
+            return Ok(());
+        }
+        let mut names = known(&directory)?;
+        if names.extend(KnownNames::in_the_clear(frame)) {
+            keep(&directory, names)?;
+        }
+        Ok(())
+    }
+}
+
+fn keep(directory: &Directory, names: KnownNames) -> Result<(), KeyRingError> {
+    let document = NamesV1 {
+        format: FORMAT,
+        names,
+    };
+    let json = serde_json::to_vec(&document).map_err(unreadable(directory, NAMES))?;
+    directory.write(NAMES, &json)?;
+    Ok(())
 }
 
 fn hasher(

@@ -49,7 +49,14 @@ impl Service {
         };
         let path = Route::DeclareTraining.path(ApiVersion::V2, "");
         let sent = self.ask(path, &declaration).await;
-        sent.map_err(|error| self.joins(error))
+        let status: TrainingStatus = sent.map_err(|error| self.joins(error))?;
+        if status.training != declaration.training {
+            return Err(ServiceError::Answer {
+                route: self.url().to_owned(),
+                reason: "another training than the one that was declared".to_owned(),
+            });
+        }
+        Ok(status)
     }
 
     /// Who may add rows to a training of the caller's, and who did.

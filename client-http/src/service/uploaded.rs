@@ -145,6 +145,8 @@ impl ServiceError {
                 problem.kind,
                 ProblemType::UploadMissing
                     | ProblemType::UnknownJob
+                    // On rows of owners: some were added or dropped since, or another job has them.
+                    | ProblemType::JobConflict
                     | ProblemType::JobExpired
                     | ProblemType::UnknownProgram
                     | ProblemType::StaleProgram

@@ -36,7 +36,7 @@ use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
-pub use training::{AskedTraining, TrainingRun, take_rows};
+pub use training::{AskedTraining, TrainingRun, is_of_owner, take_rows};
 
 /// How often a query is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;

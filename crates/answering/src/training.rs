@@ -14,7 +14,7 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::training::{Descent, DescentError, SET, required_parts};
 use cipherfn_serving::{Stretch, WarmKey};
-use cipherfn_training::descent::{DescentUpload, Training};
+use cipherfn_training::descent::{DescentUpload, RowsForm, RowsHead, Training};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +56,11 @@ pub fn take_rows(
         let detail = format!("chunk {number}: {error}; encrypt the rows again");
         Problem::new(ProblemType::MalformedRows, detail)
     })
+}
+
+/// Whether a file is rows that somebody has encrypted under the key holder's public key.
+pub fn is_of_owner(file: &[u8]) -> bool {
+    RowsHead::read(file).is_ok_and(|head| head.form == RowsForm::Public)
 }
 
 impl TrainingRun {

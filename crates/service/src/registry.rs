@@ -48,6 +48,7 @@ mod tables;
 mod unique;
 
 pub use frame::{FrameColumns, FramePiece, StoredFrame};
+pub use frame_grants::MAX_FRAME_COLUMNS;
 pub use frames::FrameDeclared;
 pub use grant::{GrantRefusal, GrantedPiece, Granting, HeldGrant};
 pub use job::{

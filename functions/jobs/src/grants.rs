@@ -7,7 +7,7 @@
 use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted, whole_schema_of};
 use crate::{Jobs, check};
 use cipherfn_frame::file::FileHead;
-use cipherfn_frame::schema::{Rows, Schema, SchemaError};
+use cipherfn_frame::schema::{MAX_COLUMNS, Rows, Schema, SchemaError};
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
 use cipherfn_protocol::api::grant::{GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
@@ -15,13 +15,17 @@ use cipherfn_protocol::api::job::UploadPurpose;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_service::registry::{
-    FramePiece, GrantRefusal, GrantedPiece, Granting, HeldGrant, StoredFrame, unknown_frame,
+    FramePiece, GrantRefusal, GrantedPiece, Granting, HeldGrant, MAX_FRAME_COLUMNS, StoredFrame,
+    unknown_frame,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_signing::verify_grant;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
+
+// The registry holds frames to what schemas have room for, which it does not read.
+const _: () = assert!(MAX_FRAME_COLUMNS == MAX_COLUMNS);
 
 impl Jobs {
     /// Takes a grant that the owner of a frame has signed.

@@ -11,7 +11,7 @@ use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, UploadPurpose};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
-    GrantRefusal, Granting, JointDeclared, JointTraining, live_program,
+    GrantRefusal, Granting, Job, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_training::descent::{PUBLIC_BATCH, ROWS_HEAD, RowsForm, RowsHead, Training};
@@ -126,6 +126,7 @@ impl Jobs {
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
         let owner = Tenant::from(granted.grant.grant.owner);
+        self.registry.open_joint(&owner, id, call.now).await?;
         let reserved = self.registry.change_joint((&owner, id), |training| {
             training.reserved(&granted.grant, tenant, &granted.pieces, call.now)
         });
@@ -144,7 +145,7 @@ impl Jobs {
         let (grant, files) = (&granted.grant, &granted.pieces);
         check::chunks(files, MAX_UPLOADS)?;
         let owner = Tenant::from(grant.grant.owner);
-        let training = self.registry.joint(&owner, id).await?;
+        let training = self.registry.open_joint(&owner, id, call.now).await?;
         let training = training.ok_or(Problem::from(GrantRefusal::Unknown))?;
         let held = training.granted(grant, tenant, call.now);
         let held = held.map_err(Problem::from)?;
@@ -205,8 +206,38 @@ impl Jobs {
         id: TrainingId,
         call: &Call,
     ) -> Result<JointTraining, Failure> {
-        let training = self.registry.joint(tenant, id).await?;
+        let training = self.registry.open_joint(tenant, id, call.now).await?;
         Ok(unexpired(training.ok_or_else(|| unknown(id))?, call)?)
+    }
+
+    /// Makes a new job over a training's folder the job of that training; one over any other folder is none. A
+    /// job that the training does not take is taken back.
+    pub(crate) async fn join(&self, job: &Job, is_new: bool, call: &Call) -> Result<(), Failure> {
+        let Some(work) = job.work.uploaded() else {
+            return Ok(());
+        };
+        let (tenant, id) = (&job.tenant, TrainingId::from(work.upload));
+        if self.registry.joint(tenant, id).await?.is_none() {
+            return Ok(());
+        }
+        let joined = match self.joint(tenant, id, call).await {
+            Ok(_) => {
+                let change = self
+                    .registry
+                    .change_joint((tenant, id), |training| training.trained_by(job));
+                changed(change.await?).map(drop).map_err(Failure::from)
+            }
+            Err(refused) => Err(refused),
+        };
+        match joined {
+            // One that was declared before is told of, whatever became of its training: a worker trains on
+            // owners' rows for the training's own job alone.
+            Err(refused) if is_new => {
+                self.registry.withdraw_job(job).await?;
+                Err(refused)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

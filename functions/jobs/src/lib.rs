@@ -260,7 +260,9 @@ impl Jobs {
             refused => return Err(self.refusal(&refused).into()),
         };
         let job = unexpired(job, call)?;
-        let free = self.free_shares(&job, status == StatusCode::CREATED, call);
+        let is_new = status == StatusCode::CREATED;
+        self.join(&job, is_new, call).await?;
+        let free = self.free_shares(&job, is_new, call);
         self.dispatch.start(job.id, &free.await?).await?;
         self.status(status, &job, 0, call).await
     }

@@ -19,6 +19,7 @@
 //! is told to the job's owner, in the chunk. Work that is longer than the function may run is kept as a
 //! checkpoint, and a fresh invocation goes on from it.
 
+mod owners;
 mod predict;
 mod query;
 mod train;

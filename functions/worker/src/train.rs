@@ -1,5 +1,6 @@
 //! Jobs that train: all chunks are rows of one training, the result its state after the last step.
 
+use crate::owners::Owners;
 use crate::work::{End, Work};
 use cipherfn_answering::{Answering, AskedTraining, DescentUpload, Stretch, files_hash};
 use cipherfn_service::Failure;
@@ -28,8 +29,10 @@ pub(crate) async fn train(
         name: Some(files_hash(files)),
         ..DescentUpload::default()
     };
+    let owners = Owners::of(work, order).await?;
     for number in 0..order.chunks.len() {
         let file = work.uploaded(number).await?;
+        owners.check((number, order.chunks[number]), &file)?;
         cipherfn_answering::take_rows(&mut upload, (number, &file))?;
     }
     let mut run = answering.begin_training(asked, upload, work.call).await?;

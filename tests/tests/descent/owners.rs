@@ -6,7 +6,7 @@ use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
-use cipherfn_serving::training::{Descent, SET, noise_of};
+use cipherfn_serving::training::{Descent, DescentError, SET, noise_of};
 use cipherfn_training::descent::{
     DescentStart, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, StepNoise,
     files_hash, mean_square, simulate_of,
@@ -147,6 +147,17 @@ fn owners_train_together_under_a_public_key() {
     let refused = owner.unwrap().starting_from(&zero).unwrap_err().to_string();
     assert!(
         refused.contains("leave them to the key holder"),
+        "{refused}"
+    );
+    let own = RowsEncryption::new(Arc::clone(&secret), &training, owners[0].into(), None);
+    let (own, _) = own.unwrap().starting_from(&zero).unwrap().upload().unwrap();
+    let begun = DescentUpload {
+        start: own.start,
+        ..upload(&chunks)
+    };
+    let refused = Descent::new(&training, &key, begun).unwrap_err();
+    assert!(
+        matches!(refused, DescentError::StartBesideOwners),
         "{refused}"
     );
 }

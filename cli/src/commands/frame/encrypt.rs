@@ -94,8 +94,10 @@ impl EncryptFrame {
         let mut whole = schema.clone().with_rows(size);
         let set = ParameterSet::by_name(SET)?;
         let ring = KeyRing::at(&self.keys);
-        if *whole.names() == NameForm::ToHash {
-            whole = ring.hash_names(&whole)?;
+        match whole.names() {
+            NameForm::ToHash => whole = ring.hash_names(&whole)?,
+            NameForm::Clear => ring.keep_clear(whole.name())?,
+            NameForm::Hashed(_) | NameForm::Revealed(_) => {}
         }
         let expansion: Vec<_> = set.expansion().into_iter().collect();
         ring.fill_parts(set, &expansion, Existing::Keep)?;

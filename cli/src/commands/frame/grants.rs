@@ -6,7 +6,7 @@ use super::rows::read_schema;
 use super::stored::cut;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
-use crate::grants::{expires_in, grant_id, read_grant, tell};
+use crate::grants::{GrantTrust, end_of, expires_in, grant_id, tell};
 use crate::shared::{Force, block_on};
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal, Unit};
@@ -88,6 +88,8 @@ pub(super) struct AddRows {
     /// The grant
     #[arg(long, value_name = "FILE")]
     grant: InputSource,
+    #[command(flatten)]
+    trust: GrantTrust,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -168,13 +170,13 @@ impl MakeGrant {
             "bytes": terms.bytes,
         });
         let allows = allowed(terms.objects, terms.bytes);
-        tell((terms, allows), &self.output, &value, terminal)
+        tell((&grant, allows), &self.output, &value, terminal)
     }
 }
 
 impl AddRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let grant = read_grant(&self.grant)?;
+        let grant = self.trust.read(&self.grant)?;
         // All of it is read before any of it is sent.
         let rows = self.frame.repeatable()?;
         let source = || self.frame.name();
@@ -249,7 +251,7 @@ fn granted_columns(
     keys: Option<&Path>,
 ) -> Result<GrantedColumns> {
     let (head, rows) = head(frame)?;
-    let head = names::revealed(head, names::hasher(keys)?.as_ref());
+    let head = names::revealed_said(head, names::hasher(keys)?.as_ref())?;
     let mut columns = read_schema(source)?.with_rows(head.schema.rows());
     if let NameForm::Hashed(id) = head.schema.names() {
         bail!(
@@ -298,7 +300,7 @@ pub(super) fn text(grants: &[GrantStatus]) -> String {
                 terminal::bytes(grant.bytes)
             ),
             added_by(grant),
-            terminal::date(grant.expires),
+            end_of(grant),
         ]
     });
     terminal::table(header.map(ToOwned::to_owned).to_vec(), rows)

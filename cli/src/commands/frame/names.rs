@@ -27,6 +27,20 @@ pub(super) fn revealed(head: FileHead, hasher: Option<&NameHasher>) -> FileHead 
     }
 }
 
+/// The head of a frame that a service says, with its names as far as they are known.
+///
+/// # Errors
+/// Names in the clear of what the key ring has hashed.
+pub(super) fn revealed_said(head: FileHead, hasher: Option<&NameHasher>) -> Result<FileHead> {
+    match hasher {
+        Some(hasher) => Ok(FileHead {
+            schema: hasher.reveal_said(&head.schema)?,
+            ..head
+        }),
+        None => Ok(head),
+    }
+}
+
 /// The frame of a name or an id in a service's list, where it may have the hash of its name.
 pub(super) fn find<'l>(
     list: &'l FrameList,

@@ -14,7 +14,7 @@ use cipherfn_client_http::{KeyRing, Service, Uploaded};
 use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::kept::head;
 use cipherfn_frame::pieces::Pieces;
-use cipherfn_frame::schema::NameHasher;
+use cipherfn_frame::schema::{NameForm, NameHasher};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::frames::{FrameId, FrameList, FrameStatus, TableVersion};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -114,7 +114,7 @@ impl Place {
         let found = find(service, frames, hasher.as_ref()).await?;
         let heads = found.iter().map(|status| {
             let (head, rows) = head(status)?;
-            Ok((names::revealed(head, hasher.as_ref()), rows))
+            Ok((names::revealed_said(head, hasher.as_ref())?, rows))
         });
         let heads = heads.collect::<Result<Vec<_>>>()?;
         let (mut tables, mut versions) = (Vec::new(), Vec::new());
@@ -152,8 +152,17 @@ async fn find(
     let list = service.frames().await?;
     let mut found = Vec::with_capacity(frames.len());
     for frame in frames {
-        let id = names::find(&list, &frame.name(), hasher)?.frame;
-        found.push(service.frame(id).await?);
+        let listed = names::find(&list, &frame.name(), hasher)?;
+        let status = service.frame(listed.frame).await?;
+        if name_of(&status) != listed.name {
+            bail!(
+                "the service lists frame {} as {:?}, and says the schema of {:?}; nothing is asked of it",
+                listed.frame,
+                listed.name,
+                name_of(&status)
+            );
+        }
+        found.push(status);
     }
     Ok(found)
 }
@@ -178,6 +187,9 @@ impl Upload {
             );
         }
         drop(secret);
+        if *head.schema.names() == NameForm::Clear {
+            ring.keep_clear(head.schema.name())?;
+        }
         let (mut pieces, len) = cut(&self.frame)?;
         block_on(async {
             let service = self.connection.open(&self.service).await?;

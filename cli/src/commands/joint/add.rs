@@ -4,7 +4,7 @@ use super::read_public_key;
 use crate::commands::train::{clipped, read_owner_rows};
 use crate::connection::Connection;
 use crate::files::InputSource;
-use crate::grants::read_grant;
+use crate::grants::{GrantTrust, fingerprint};
 use crate::shared::{Threads, block_on};
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal, Unit};
@@ -27,6 +27,8 @@ pub(super) struct AddOwnRows {
     /// The grant
     #[arg(long, value_name = "FILE")]
     grant: InputSource,
+    #[command(flatten)]
+    trust: GrantTrust,
     /// The key holder's public key, which came with it
     #[arg(long, value_name = "FILE")]
     key: InputSource,
@@ -50,7 +52,7 @@ pub(super) struct AddOwnRows {
 impl AddOwnRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
-        let grant = read_grant(&self.grant)?;
+        let grant = self.trust.read(&self.grant)?;
         let Some(terms) = grant.grant.target.training() else {
             bail!(
                 "{} is for a frame: cipherfn frame add adds rows by it",
@@ -65,7 +67,7 @@ impl AddOwnRows {
                 self.grant.name()
             );
         }
-        let (status, rows) = block_on(async {
+        let (status, rows, steps) = block_on(async {
             let service = self.connection.open(&self.service).await?;
             // The grant says which version: nothing has to be remembered.
             let pins = tempfile::tempdir()?;
@@ -84,10 +86,14 @@ impl AddOwnRows {
             });
             let added = added.await;
             progress.finish_and_clear();
-            Ok::<_, anyhow::Error>((added?, rows))
+            let steps = training.schedule_of(0, &[rows.rows.len()])?.len();
+            Ok::<_, anyhow::Error>((added?, rows, steps))
         })?;
         let mut value = serde_json::to_value(&status)?;
         value["clipped"] = serde_json::to_value(&rows.clipped)?;
+        value["steps"] = steps.into();
+        value["signed_by"] = serde_json::to_value(grant.key)?;
+        value["public_key"] = serde_json::to_value(terms.public_key)?;
         terminal.report(&value, || {
             let most = status.most_rows.unwrap_or_default();
             let left = format!(
@@ -98,9 +104,13 @@ impl AddOwnRows {
             let mut facts = vec![
                 ("training", terms.training.to_string()),
                 ("rows", rows.rows.len().to_string()),
+                // Of few, the weights tell of single rows.
+                ("steps on them", steps.to_string()),
                 ("added by the grant", status.rows.to_string()),
                 ("left of it", left),
                 ("expires", terminal::date(status.expires)),
+                ("signed by", grant.key.to_string()),
+                ("public key", fingerprint(terms.public_key)),
             ];
             facts.extend(clipped(&rows));
             terminal::facts(facts)

@@ -1,10 +1,12 @@
 //! `cipherfn joint declare`.
 
+use super::terms::DeclaredTerms;
 use crate::connection::Connection;
 use crate::files::{Content, Destination};
 use crate::shared::{Force, block_on};
 use crate::terminal::{self, Terminal};
 use crate::trust::TrustArguments;
+use crate::usage::bail_usage;
 use anyhow::Result;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_protocol::api::ModelName;
@@ -35,6 +37,9 @@ pub(super) struct DeclareTraining {
     /// The public key to write, for all owners; - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
+    /// What was declared, to write for `cipherfn joint grant` [default: OUTPUT.training]
+    #[arg(long, value_name = "FILE")]
+    terms: Option<Destination>,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -50,18 +55,35 @@ impl DeclareTraining {
         let ring = KeyRing::at(&self.keys);
         ring.fill_parts(set, &[], Existing::Keep)?;
         let public = PublicKey::generate(&ring.secret_key(set)?)?;
-        let mut output = self.output.create(Content::Binary, self.force.force, &[])?;
+        let place = self.terms.clone();
+        let place = place.or_else(|| DeclaredTerms::beside(&self.output));
+        if let Some(place) = &place {
+            place.outside(&self.keys)?;
+            if place.is_stdout() {
+                bail_usage!(
+                    "--terms names a file: standard output is for the public key and what was done"
+                );
+            }
+        }
+        let force = self.force.force;
+        let mut output = self.output.create(Content::Binary, force, &[])?;
+        let terms = place.map(|place| DeclaredTerms::create(&place, force));
+        let terms = terms.transpose()?;
         let status = block_on(async {
             let service = self.connection.open(&self.service).await?;
             let accept = self.trust.accept();
             let fetched = service.program(&self.program, &ring, &accept).await?;
             let version = fetched.training.hash();
             let declared = (public.id(), set.tag());
-            Ok::<_, anyhow::Error>(
-                service
-                    .declare_training((&self.program, version), declared)
-                    .await?,
-            )
+            let status = service.declare_training((&self.program, version), declared);
+            let status = status.await?;
+            let named = (&self.program, version);
+            let own = DeclaredTerms::new(status.training, named, public.id());
+            own.require(&status)?;
+            if let Some(terms) = terms {
+                own.write(terms)?;
+            }
+            Ok::<_, anyhow::Error>(status)
         })?;
         output.write_all(&public.to_file_bytes())?;
         output.finish()?;

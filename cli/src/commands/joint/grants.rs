@@ -1,6 +1,7 @@
 //! `cipherfn joint grant` and `revoke`.
 
 use super::read_public_key;
+use super::terms::DeclaredTerms;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, InputSource};
 use crate::grants::{expires_in, grant_id, tell};
@@ -34,6 +35,9 @@ pub(super) struct GrantRows {
     /// The public key that the owner encrypts under
     #[arg(long, value_name = "FILE")]
     key: InputSource,
+    /// What the training was declared as, which `cipherfn joint declare` has written [default: KEY.training]
+    #[arg(long, value_name = "FILE")]
+    terms: Option<InputSource>,
     /// Rows that may be added
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
     rows: u64,
@@ -83,28 +87,37 @@ pub(super) struct RevokeRows {
 impl GrantRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let (public, file) = read_public_key(&self.key)?;
+        let terms = DeclaredTerms::read(self.terms.as_ref(), &self.key)?;
+        for (what, found, expected) in [
+            (
+                "training",
+                terms.training.to_string(),
+                self.training.to_string(),
+            ),
+            ("key", terms.key.to_string(), public.id().to_string()),
+        ] {
+            if found != expected {
+                bail!(
+                    "{} goes with {what} {found}, and this is {what} {expected}; give the files of one joint declare",
+                    self.key.name()
+                );
+            }
+        }
         let id = grant_id()?;
         let developer = self.signing.file(None)?.developer()?;
         developer.introduce();
         let grant = block_on(async {
             let service = self.connection.open(&self.service).await?;
             let training = service.training(self.training).await?;
-            if training.key != public.id() {
-                bail!(
-                    "{} is the public key of key {}, and the training is for key {}; give the one that was made with the training",
-                    self.key.name(),
-                    public.id(),
-                    training.key
-                );
-            }
+            terms.require(&training)?;
             let grant = developer.sign_grant(Grant {
                 id,
                 owner: training.tenant,
                 target: GrantTarget::Training(TrainingTerms {
-                    training: training.training,
-                    program: training.program,
-                    specs: training.specs,
-                    key: training.key,
+                    training: terms.training,
+                    program: terms.program,
+                    specs: terms.specs,
+                    key: terms.key,
                     public_key: public_key_hash(&file),
                     rows: self.rows,
                 }),
@@ -130,7 +143,7 @@ impl GrantRows {
             "bytes": terms.bytes,
         });
         let allows = format!("{} rows, {}", self.rows, terminal::bytes(terms.bytes));
-        tell((terms, allows), &self.output, &value, terminal)
+        tell((&grant, allows), &self.output, &value, terminal)
     }
 }
 

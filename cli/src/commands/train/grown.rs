@@ -7,7 +7,7 @@ use crate::files::Output;
 use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result};
 use cipherfn_compiler::write::write_onnx;
-use cipherfn_training::leaves::{Growth, LeafTraining};
+use cipherfn_training::leaves::{Grown, Growth, LeafTraining};
 use std::io::Write;
 
 impl Train {
@@ -21,21 +21,24 @@ impl Train {
         let Growth { depth, .. } = training.growth().context("the tree is not grown")?;
         let count = rows.rows.len();
         let (mut seconds, mut reply, mut rounds) = (0.0, 0, 0);
-        let mut leaves = None;
+        let mut last: Option<Grown> = None;
         let progress = terminal.progress(Some(u64::from(depth)), Unit::Steps, "growing");
         while rounds < depth {
             let counted: Counted = rows.count(&training)?;
-            let grown = training.grow(count, &counted.counts)?;
+            let grown = match &last {
+                Some(last) => last.grow(count, &counted.counts)?,
+                None => training.grow(count, &counted.counts)?,
+            };
             (seconds, reply, rounds) =
                 (seconds + counted.seconds, reply + counted.bytes, rounds + 1);
-            (training, leaves) = (grown.training, Some(grown.counts));
             progress.set_position(u64::from(rounds));
-            if grown.split == 0 {
+            training = grown.training.clone();
+            if last.insert(grown).split == 0 {
                 break;
             }
         }
         progress.finish_and_clear();
-        let leaves = leaves.context("no level was counted")?;
+        let leaves = last.context("no level was counted")?.counts;
         let model = training.refit(count, &[leaves])?.model;
         output.write_all(&write_onnx(&model))?;
         output.finish()?;

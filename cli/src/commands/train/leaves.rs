@@ -44,8 +44,10 @@ impl EncryptedRows {
         let start = Instant::now();
         let sums = counter.sums(&self.key, &self.encrypted, rows)?;
         let seconds = start.elapsed().as_secs_f64();
+        let counts = decrypt_counts(&self.secret, training, rows, &sums)?;
+        training.require_counts_of(&self.rows, &counts)?;
         Ok(Counted {
-            counts: decrypt_counts(&self.secret, training, rows, &sums)?,
+            counts,
             seconds,
             bytes: sums.iter().map(Vec::len).sum(),
         })

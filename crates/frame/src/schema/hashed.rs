@@ -47,6 +47,8 @@ pub struct NameHasher {
     id: NamesId,
     /// Names by their tokens.
     known: Arc<HashMap<String, String>>,
+    /// Frames whose names are in the clear.
+    clear: Arc<BTreeSet<String>>,
 }
 
 /// Names that hashes are known of, as a document that stays with the secret.
@@ -59,6 +61,10 @@ pub struct KnownNames {
     pub columns: BTreeSet<String>,
     /// Texts of dictionaries.
     pub texts: BTreeSet<String>,
+    /// Frames whose names were not hashed, by their names: what is known of them is known to whoever keeps
+    /// them, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub clear: BTreeSet<String>,
 }
 
 /// What is sent of a schema whose names are hashed, and by what they are.
@@ -97,16 +103,29 @@ impl KnownNames {
             frames: BTreeSet::from([schema.name().to_owned()]),
             columns: columns.clone().map(|column| column.name.clone()).collect(),
             texts: columns.flat_map(texts).collect(),
+            clear: BTreeSet::new(),
+        }
+    }
+
+    /// Those of a frame that is kept with its names in the clear.
+    pub fn in_the_clear(frame: &str) -> Self {
+        Self {
+            clear: BTreeSet::from([frame.to_owned()]),
+            ..Self::default()
         }
     }
 
     /// Takes others in; whether any was new.
     pub fn extend(&mut self, others: Self) -> bool {
-        let count = |own: &Self| own.frames.len() + own.columns.len() + own.texts.len();
+        let count = |own: &Self| {
+            let sets = [&own.frames, &own.columns, &own.texts, &own.clear];
+            sets.map(BTreeSet::len).iter().sum::<usize>()
+        };
         let before = count(self);
         self.frames.extend(others.frames);
         self.columns.extend(others.columns);
         self.texts.extend(others.texts);
+        self.clear.extend(others.clear);
         count(self) > before
     }
 }
@@ -121,6 +140,7 @@ impl NameHasher {
             key: Arc::new(Zeroizing::new(blake3::derive_key(CONTEXT, secret))),
             id: NamesId::from_bytes([0; 8]),
             known: Arc::default(),
+            clear: Arc::new(known.clear),
         };
         hasher.id = NamesId::from_bytes(hasher.bytes(TokenKind::Secret, ""));
         let mut tokens = HashMap::new();
@@ -191,6 +211,38 @@ impl NameHasher {
             name.map_or_else(|| token.to_owned(), Clone::clone)
         };
         self.revealed(mapped(sent, &known), sent.clone())
+    }
+
+    /// The schema of a frame as a service says it, with its names as [`Self::reveal`] has them. Of names in the
+    /// clear a plan is sent with its own: a service that said a guessed schema of a hashed frame would be
+    /// told which of its guesses were right, and what the plan asks for.
+    ///
+    /// # Errors
+    /// Names in the clear of a frame that was hashed, or of columns that were where this is no frame that is
+    /// known to be kept in the clear.
+    pub fn reveal_said(&self, said: &Schema) -> Result<Schema, SchemaError> {
+        if matches!(said.names, NameForm::Hashed(_)) {
+            return Ok(self.reveal(said));
+        }
+        let is_known = |kind, name: &str| self.known.contains_key(&self.token(kind, name));
+        let frame = said.name();
+        if is_known(TokenKind::Frame, frame) {
+            let problem = format!(
+                "are in the clear for frame {frame:?}, and the key ring has hashed them: the service says another schema than it was given, or the frame was uploaded once more without hashes. A plan would tell it the names; delete that frame, or ask by a copy of the key ring without names.key if its names may be seen"
+            );
+            return Err(SchemaError::frame("names", problem));
+        }
+        let mut columns = said.columns().iter().map(|column| &column.name);
+        let hashed = columns.find(|name| is_known(TokenKind::Column, name));
+        match hashed.filter(|_| !self.clear.contains(frame)) {
+            Some(column) => {
+                let problem = format!(
+                    "are in the clear for frame {frame:?}, which has a column {column:?}, and the key ring has hashed columns of that name; hash those of this frame, too (frame encrypt --hash-names), or encrypt or upload it with this key ring, which remembers then that they may be seen"
+                );
+                Err(SchemaError::frame("names", problem))
+            }
+            None => Ok(said.clone()),
+        }
     }
 
     /// A text for people, such as what a service says, with names in place of their tokens.

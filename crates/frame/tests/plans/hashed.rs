@@ -78,6 +78,7 @@ fn in_the_clear(schema: &Schema) -> Option<Vec<String>> {
         frames,
         columns,
         texts,
+        ..
     } = KnownNames::of(schema);
     Some(frames.into_iter().chain(columns).chain(texts).collect())
 }

@@ -67,4 +67,7 @@ pub struct GrantStatus {
     /// Until when it can be used.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+    /// Whether it was revoked, and is told of for what came by it and is still there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }

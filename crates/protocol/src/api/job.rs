@@ -90,6 +90,13 @@ impl From<UploadFolder> for super::frames::FrameId {
     }
 }
 
+/// Rows of owners lie in the folder that their training names.
+impl From<UploadFolder> for super::trainings::TrainingId {
+    fn from(upload: UploadFolder) -> Self {
+        Self::from_bytes(upload.0)
+    }
+}
+
 impl From<super::frames::FrameId> for UploadFolder {
     fn from(frame: super::frames::FrameId) -> Self {
         Self(frame.to_bytes())

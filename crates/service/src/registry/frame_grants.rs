@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 
 /// Most rows of a frame, by which pieces are held: what `cipherfn_frame` has room for.
 const MAX_FRAME_ROWS: u64 = 1 << 26;
+/// Most columns of a frame, with those of others: a schema of more cannot be read.
+pub const MAX_FRAME_COLUMNS: usize = 1 << 10;
 
 impl Granting for StoredFrame {
     const TOO_MANY: GrantRefusal = GrantRefusal::TooMany;
@@ -53,10 +55,13 @@ impl Granting for StoredFrame {
         }
         let (whole, added) = (self.whole_schema(), columns.parsed());
         let taken: BTreeSet<&str> = names(&whole).collect();
-        match names(&added).find(|name| taken.contains(name)) {
-            Some(name) => Err(GrantRefusal::Taken(name.to_owned())),
-            None => Ok(()),
+        if let Some(name) = names(&added).find(|name| taken.contains(name)) {
+            return Err(GrantRefusal::Taken(name.to_owned()));
         }
+        if taken.len() + names(&added).count() > MAX_FRAME_COLUMNS {
+            return Err(GrantRefusal::Columns(MAX_FRAME_COLUMNS));
+        }
+        Ok(())
     }
 
     fn has(&self, file: ChunkFile) -> bool {
@@ -117,11 +122,9 @@ impl StoredFrame {
         Ok(frame.with(&held).counted())
     }
 
-    /// The frame without a grant; without what was added by it, if asked.
+    /// The frame after a grant was revoked; without what was added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
-        let held = self.held(id).ok_or(GrantRefusal::Unknown)?;
-        let mut frame = self.clone();
-        frame.grants.retain(|held| held.grant.grant.id != id);
+        let (mut frame, held) = self.without(id, drop_rows)?;
         if drop_rows {
             let is_added = |file| held.piece(file).is_some_and(|piece| piece.rows.is_some());
             frame.pieces.retain(|piece| !is_added(piece.file));

@@ -3,12 +3,14 @@
 //! ```text
 //!   offered --(address given out)--> reserved --(looked at)--> added        a piece
 //!      |  expires, used up                                       |
-//!      `-- revoked ----------------------------------------------'  with its rows, if asked
+//!      `-- revoked ----------------------------------------------'  with its rows, if asked: then, or later
 //! ```
 //! A grant of columns is used once: all their pieces are added together, beside the rows that the frame had
 //! when it was made. A piece counts as soon as an address for it is given out, whether or not it arrives: what
 //! strangers can store is bounded by grants alone. Grants and pieces are in one record, so that a piece is added
 //! and counted at once, or not at all; a piece is there once however often it is sent.
+
+mod refusal;
 
 use super::Registry;
 use super::document::{self, Document};
@@ -19,7 +21,7 @@ use cipherfn_protocol::api::frames::MAX_PIECES;
 use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
-use cipherfn_protocol::api::{Problem, ProblemType};
+pub use refusal::GrantRefusal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -33,6 +35,10 @@ pub struct HeldGrant {
     /// Its pieces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<GrantedPiece>,
+    /// Whether it was revoked: nothing comes by it any more, and it says which pieces did, as long as they are
+    /// there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 /// A piece of a grant.
@@ -45,44 +51,6 @@ pub struct GrantedPiece {
     /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-}
-
-/// Why a grant does not allow something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GrantRefusal {
-    /// There is no such grant, frame or training, it is not as its owner signed it, or it is another tenant's:
-    /// which of these is nobody's business.
-    Unknown,
-    /// It ran out.
-    Expired,
-    /// It makes no sense: its field, and what is wrong with it.
-    Malformed(&'static str, &'static str),
-    /// The frame has as many grants as it may.
-    TooMany,
-    /// The training has as many.
-    TooManyOwners,
-    /// More pieces than it allows.
-    Objects(u32),
-    /// More bytes than it allows.
-    Bytes(u64),
-    /// More rows of a training than it allows.
-    GrantRows(u64),
-    /// More chunks or bytes than a training may have.
-    Training(&'static str),
-    /// A piece for which no address was given out, by its place.
-    NotDeclared(usize),
-    /// A piece that is there already, by its place.
-    Known(usize),
-    /// More pieces than a frame may have.
-    Pieces,
-    /// More rows than a frame may have.
-    Rows(u64),
-    /// Rows for a frame that has columns of others, which have none for them.
-    BesideColumns,
-    /// Columns beside other rows than the frame has now.
-    OtherRows,
-    /// A column that the frame has already.
-    Taken(String),
 }
 
 impl HeldGrant {
@@ -105,6 +73,7 @@ impl HeldGrant {
                 Some(columns) => names(&columns.parsed()).map(ToOwned::to_owned).collect(),
             },
             expires: grant.expires,
+            revoked: self.revoked,
         }
     }
 
@@ -157,6 +126,11 @@ pub trait Granting: Clone {
     /// That it has room, as it is now, for such columns or, without them, for rows.
     fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal>;
 
+    /// That pieces may be uploaded for it now, whatever they are.
+    fn takes_pieces(&self) -> Result<(), GrantRefusal> {
+        Ok(())
+    }
+
     /// Whether a file is one of its pieces.
     fn has(&self, file: ChunkFile) -> bool;
 
@@ -178,6 +152,9 @@ pub trait Granting: Clone {
             return Err(GrantRefusal::Expired);
         }
         if let Some(known) = self.held(terms.id) {
+            if known.revoked {
+                return Err(GrantRefusal::Malformed("grant", "was revoked"));
+            }
             let taken = GrantRefusal::Malformed("grant", "is the id of another grant");
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
         }
@@ -187,12 +164,14 @@ pub trait Granting: Clone {
         let is_used = |held: &HeldGrant| held.pieces.iter().any(|piece| piece.rows.is_some());
         let grants = changed.grants_mut();
         grants.retain(|held| held.grant.grant.expires > now || is_used(held));
-        if grants.len() >= MAX_GRANTS {
+        // What was revoked is as many as there are pieces at most.
+        if grants.iter().filter(|held| !held.revoked).count() >= MAX_GRANTS {
             return Err(Self::TOO_MANY);
         }
         grants.push(HeldGrant {
             grant: grant.clone(),
             pieces: Vec::new(),
+            revoked: false,
         });
         Ok(changed)
     }
@@ -211,7 +190,8 @@ pub trait Granting: Clone {
             let to = held.grant.grant.to;
             to.is_none_or(|to| Tenant::from(to) == *by)
         };
-        let held = held.filter(is_for).ok_or(GrantRefusal::Unknown)?;
+        let held = held.filter(is_for).filter(|held| !held.revoked);
+        let held = held.ok_or(GrantRefusal::Unknown)?;
         if held.grant.grant.expires <= now || self.until() <= now {
             return Err(GrantRefusal::Expired);
         }
@@ -232,6 +212,7 @@ pub trait Granting: Clone {
             if held.piece(*file).is_some() {
                 continue;
             }
+            self.takes_pieces()?;
             // A piece is found by its checksum: nobody's rows are counted, or later removed, as others'.
             if self.has(*file) {
                 return Err(GrantRefusal::Known(place));
@@ -249,6 +230,24 @@ pub trait Granting: Clone {
             return Err(GrantRefusal::Bytes(terms.bytes));
         }
         Ok(self.with(&held))
+    }
+
+    /// It after a grant was revoked, and the grant as it was. As long as pieces are there that came by it, which
+    /// may be dropped later, it stays and says which.
+    fn without(&self, id: GrantId, drop_pieces: bool) -> Result<(Self, HeldGrant), GrantRefusal> {
+        let held = self.held(id).ok_or(GrantRefusal::Unknown)?.clone();
+        let mut left = HeldGrant {
+            revoked: true,
+            ..held.clone()
+        };
+        left.pieces
+            .retain(|piece| piece.rows.is_some() && !drop_pieces);
+        let mut changed = self.with(&left);
+        if left.pieces.is_empty() {
+            let grants = changed.grants_mut();
+            grants.retain(|own| own.grant.grant.id != id);
+        }
+        Ok((changed, held))
     }
 
     /// The grant of this id.
@@ -301,81 +300,6 @@ impl<B: Bucket> Registry<B> {
             key: path,
             attempts: ATTEMPTS,
         })
-    }
-}
-
-impl From<GrantRefusal> for Problem {
-    fn from(refusal: GrantRefusal) -> Self {
-        use ProblemType::{
-            FrameQuota, GrantExpired, GrantUsedUp, JobQuota, MalformedFrame, MalformedRequest,
-            MalformedRows, UnknownGrant, UploadMissing,
-        };
-        let (kind, detail) = match refusal {
-            GrantRefusal::Unknown => (
-                UnknownGrant,
-                "there is no such grant for you: it was revoked, what it is for was deleted, it is for another tenant, or it was changed; ask its owner for one".to_owned(),
-            ),
-            GrantRefusal::Expired => (
-                GrantExpired,
-                "the grant has run out; ask its owner for another one".to_owned(),
-            ),
-            GrantRefusal::Malformed(field, problem) => {
-                (MalformedRequest, format!("{field}: {problem}; make the grant anew"))
-            }
-            GrantRefusal::TooMany => (
-                FrameQuota,
-                format!("the frame has {MAX_GRANTS} grants, as many as it may; revoke one"),
-            ),
-            GrantRefusal::TooManyOwners => (
-                JobQuota,
-                format!("the training has {MAX_GRANTS} grants, as many as it may; revoke one"),
-            ),
-            GrantRefusal::GrantRows(most) => (
-                GrantUsedUp,
-                format!("the grant allows {most} rows, and these are more together; ask the key holder for another one"),
-            ),
-            GrantRefusal::Training(what) => (
-                MalformedRows,
-                format!("the training would have more than {what}; add fewer rows"),
-            ),
-            GrantRefusal::Objects(most) => (
-                GrantUsedUp,
-                format!("the grant allows {most} pieces, and these are more together; ask its owner for another one"),
-            ),
-            GrantRefusal::Bytes(most) => (
-                GrantUsedUp,
-                format!("the grant allows {most} bytes, and the pieces have more together; ask its owner for another one"),
-            ),
-            GrantRefusal::NotDeclared(place) => (
-                UploadMissing,
-                format!("piece {place} has no address by this grant; declare it (POST /v2/grants/uploads) and upload it"),
-            ),
-            GrantRefusal::Known(place) => (
-                MalformedRequest,
-                format!("piece {place} is there already; rows and columns are added once"),
-            ),
-            GrantRefusal::Pieces => (
-                MalformedFrame,
-                format!("the frame would have more than {MAX_PIECES} pieces; its owner has to upload it anew in larger ones"),
-            ),
-            GrantRefusal::BesideColumns => (
-                MalformedRequest,
-                "the frame has columns that others added, which have nothing for more rows; revoke their grant with what came by it (drop_rows)".to_owned(),
-            ),
-            GrantRefusal::OtherRows => (
-                MalformedFrame,
-                "the columns are for other rows than the frame has now: some were added or dropped since the grant was made, or not all rows were sent; send them all, or ask the frame's owner for another grant".to_owned(),
-            ),
-            GrantRefusal::Taken(name) => (
-                MalformedRequest,
-                format!("columns: {name:?} is a column of the frame already; give the new one another name"),
-            ),
-            GrantRefusal::Rows(most) => (
-                MalformedFrame,
-                format!("the frame would have more than {most} rows"),
-            ),
-        };
-        Self::new(kind, detail)
     }
 }
 

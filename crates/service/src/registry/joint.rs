@@ -1,11 +1,11 @@
 //! Trainings that several owners add rows to, as documents: before their job.
 
 use super::document::Document;
-use super::{GrantRefusal, Granting, HeldGrant};
+use super::{GrantRefusal, Granting, HeldGrant, Job, UploadedWork, Work};
 use crate::Tenant;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
-use cipherfn_protocol::api::job::{ChunkFile, MAX_CHUNKS, MAX_TRAINING};
+use cipherfn_protocol::api::job::{ChunkFile, JobId, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
     OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
 };
@@ -38,6 +38,10 @@ pub struct JointTraining {
     pub grants: Vec<HeldGrant>,
     /// Who did, in their order.
     pub owners: Vec<OwnerRows>,
+    /// The job that trains on their rows: one, unless it has failed.
+    pub job: Option<JobId>,
+    /// Whether its key holder has ended it: what there is of it is being deleted.
+    pub ended: bool,
 }
 
 impl JointTraining {
@@ -58,6 +62,8 @@ impl JointTraining {
             until,
             grants: Vec::new(),
             owners: Vec::new(),
+            job: None,
+            ended: false,
         }
     }
 
@@ -114,6 +120,7 @@ impl JointTraining {
         if self.owners.contains(&own) {
             return Ok(self.clone());
         }
+        self.is_open()?;
         for (place, file) in files.iter().enumerate() {
             let piece = held.pieces.iter_mut().find(|piece| piece.file == *file);
             let piece = piece.ok_or(GrantRefusal::NotDeclared(place))?;
@@ -129,21 +136,81 @@ impl JointTraining {
         }
         let mut training = self.with(&held);
         training.owners.push(own);
-        let chunks = || training.owners.iter().flat_map(|owner| &owner.chunks);
-        if chunks().count() > MAX_CHUNKS {
+        if training.chunks().count() > MAX_CHUNKS {
             return Err(GrantRefusal::Training("1,000 chunks"));
         }
-        if chunks().map(|chunk| chunk.bytes).sum::<u64>() > MAX_TRAINING {
+        if training.chunks().map(|chunk| chunk.bytes).sum::<u64>() > MAX_TRAINING {
             return Err(GrantRefusal::Training("1 GiB of rows"));
         }
         Ok(training)
     }
 
-    /// It without a grant; without the rows that were added by it, if asked.
+    /// It with its job, whose rows are these: all that owners have added, in their order, behind those of the
+    /// key holder, if there are any. A part of them alone would be a training on rows that their owners have
+    /// given to a larger one, and a second job would tell of them again.
+    pub fn trained_by(&self, job: &Job) -> Result<Self, GrantRefusal> {
+        let work = match (&job.work, self.job) {
+            (Work::Train(work), None) => work,
+            (Work::Train(_), Some(own)) if own == job.id => return Ok(self.clone()),
+            (Work::Train(_), Some(own)) => return Err(GrantRefusal::Trained(own)),
+            _ => return Err(GrantRefusal::OtherJob("kind")),
+        };
+        for (field, is_same) in [
+            ("model", work.model == self.program),
+            ("specs", work.specs == self.specs),
+            ("key", job.key == self.key),
+        ] {
+            if !is_same {
+                return Err(GrantRefusal::OtherJob(field));
+            }
+        }
+        if !self.is_all_rows(work) {
+            return Err(GrantRefusal::NotAllRows);
+        }
+        Ok(Self {
+            job: Some(job.id),
+            ..self.clone()
+        })
+    }
+
+    /// Whether chunks are all that owners have added, behind none or some that came by no grant.
+    fn is_all_rows(&self, work: &UploadedWork) -> bool {
+        let added: Vec<ChunkFile> = self.chunks().copied().collect();
+        let Some(before) = work.chunks.len().checked_sub(added.len()) else {
+            return false;
+        };
+        let (own, others) = work.chunks.split_at(before);
+        let came_by_grant = |file: &ChunkFile| {
+            let mut pieces = self.grants.iter().flat_map(|held| &held.pieces);
+            pieces.any(|piece| piece.file == *file)
+        };
+        others == added && !own.iter().any(came_by_grant)
+    }
+
+    /// It after its job has failed: there are no weights, and rows may be added or dropped for another one.
+    pub fn reopened(&self, failed: JobId) -> Self {
+        Self {
+            job: self.job.filter(|job| *job != failed),
+            ..self.clone()
+        }
+    }
+
+    /// Whether a job may train on a chunk that an owner has encrypted.
+    pub fn trains(&self, job: JobId, file: ChunkFile) -> bool {
+        self.job == Some(job) && self.chunks().any(|chunk| *chunk == file)
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &ChunkFile> {
+        self.owners.iter().flat_map(|owner| &owner.chunks)
+    }
+
+    fn is_open(&self) -> Result<(), GrantRefusal> {
+        self.job.map_or(Ok(()), |_| Err(GrantRefusal::Begun))
+    }
+
+    /// It after a grant was revoked; without the rows that were added by it, if asked.
     pub fn revoked(&self, id: GrantId, drop_rows: bool) -> Result<Self, GrantRefusal> {
-        self.held(id).ok_or(GrantRefusal::Unknown)?;
-        let mut training = self.clone();
-        training.grants.retain(|held| held.grant.grant.id != id);
+        let (mut training, _) = self.without(id, drop_rows)?;
         if drop_rows {
             training.owners.retain(|owner| owner.grant != id);
         }
@@ -193,12 +260,15 @@ impl Granting for JointTraining {
     }
 
     fn takes(&self, _: Option<&GrantedColumns>) -> Result<(), GrantRefusal> {
-        Ok(())
+        self.is_open()
+    }
+
+    fn takes_pieces(&self) -> Result<(), GrantRefusal> {
+        self.is_open()
     }
 
     fn has(&self, file: ChunkFile) -> bool {
-        let mut chunks = self.owners.iter().flat_map(|owner| &owner.chunks);
-        chunks.any(|chunk| chunk.sha256 == file.sha256)
+        self.chunks().any(|chunk| chunk.sha256 == file.sha256)
     }
 }
 
@@ -227,6 +297,10 @@ pub(in crate::registry) struct JointV1 {
     until: OffsetDateTime,
     grants: Vec<HeldGrant>,
     owners: Vec<OwnerRows>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<JobId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
 }
 
 impl Document for JointTraining {
@@ -245,6 +319,8 @@ impl Document for JointTraining {
             until: document.until,
             grants: document.grants,
             owners: document.owners,
+            job: document.job,
+            ended: document.ended,
         })
     }
 
@@ -265,6 +341,8 @@ impl Document for JointTraining {
             until: self.until,
             grants: self.grants.clone(),
             owners: self.owners.clone(),
+            job: self.job,
+            ended: self.ended,
         })
     }
 }

@@ -5,6 +5,7 @@
 
 mod damage;
 mod jobs;
+mod trainings;
 
 use super::{
     Checked, Declaration, Declared, DeclaredPart, KeyFile, MissingPiece, PartName, Published,

@@ -35,6 +35,11 @@ pub enum DescentError {
     /// A start of something else.
     #[error("what the training starts from: {0}")]
     Start(TrainingError),
+    /// A start beside rows of owners, who have been told that weights start from zero.
+    #[error(
+        "there are weights to start from beside rows under a public key: on rows of other owners a training starts from zero, as weights that the key holder chooses could be made to show single rows; leave the start out"
+    )]
+    StartBesideOwners,
     /// No rows.
     #[error("there are no chunks of rows; encrypt the rows and give all chunks")]
     NoChunks,
@@ -191,7 +196,7 @@ impl Descent {
     ///
     /// # Errors
     /// Chunks of another program or key, missing, doubled or in another order; an owner with fewer rows than a
-    /// batch; a start of another program or key.
+    /// batch; a start of another program or key, or beside rows of others.
     pub fn new(
         training: &Training,
         key: &ExpandedEvaluationKey,
@@ -208,6 +213,11 @@ impl Descent {
             return Err(DescentError::NoChunks);
         }
         let uploads = Upload::all((training, &shape), (key.id(), set.tag()), chunks)?;
+        let is_public = |upload: &Upload| upload.form == RowsForm::Public;
+        let has_owners = uploads.iter().any(is_public);
+        if start.is_some() && has_owners {
+            return Err(DescentError::StartBesideOwners);
+        }
         let (before, weights) = match &start {
             None => (0, vec![Weights::zero(&shape); training.sets()]),
             Some(start) => {
@@ -220,8 +230,7 @@ impl Descent {
         };
         let start = start.map(|start| Hash::of(&start.to_file_bytes()));
         // Rows of others are named by files, of which the key holder knows.
-        let is_public = |upload: &Upload| upload.form == RowsForm::Public;
-        let name = name.filter(|_| uploads.iter().any(is_public));
+        let name = name.filter(|_| has_owners);
         let hashes = uploads.iter().flat_map(Upload::hashes);
         let rows = name.unwrap_or_else(|| rows_hash(start.into_iter().chain(hashes)));
         let owners: Vec<usize> = uploads.iter().map(|upload| upload.rows).collect();

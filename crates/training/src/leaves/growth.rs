@@ -6,7 +6,7 @@
 //! from the means of both sides is least, of classes with a 0 or 1 for each. Of several that are equal it
 //! is that of the first column, at its lowest cut; scikit-learn draws the column.
 
-use super::{LeafCounts, LeafNode, LeafTarget, LeafTraining, LeafTree};
+use super::{LeafCounts, LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
 use crate::error::TrainingError;
 
 /// Most levels: with one cut a column the leaves of the last one fill a ciphertext.
@@ -43,19 +43,70 @@ struct Split {
     gain: f64,
 }
 
+impl Grown {
+    /// The next level: [`LeafTraining::grow`] by counts whose leaves have the rows and labels that the splits
+    /// before them left there.
+    ///
+    /// # Errors
+    /// As [`LeafTraining::grow`], and counts that contradict those of the level before.
+    pub fn grow(&self, rows: usize, bins: &[LeafCounts]) -> Result<Self, TrainingError> {
+        self.training.grow_on(rows, bins, Some(&self.counts))
+    }
+}
+
 impl LeafTraining {
+    /// That counts are those of rows that are at hand. Whoever decrypts counts and tells what follows from
+    /// them, as the splits of a tree do, tells whoever has counted what decrypts to what; sums that were
+    /// chosen to that end can be held to nothing but the rows, as parts that cancel each other leave all
+    /// totals as they are.
+    ///
+    /// # Errors
+    /// Counts of something else, by what they are counts of.
+    pub fn require_counts_of(
+        &self,
+        rows: &[LeafRow],
+        counts: &[LeafCounts],
+    ) -> Result<(), TrainingError> {
+        let own = LeafCounts::of(self, rows);
+        if own.len() != counts.len() {
+            return Err(TrainingError::impossible("there are counts of other bins"));
+        }
+        match own.iter().zip(counts).position(|(own, found)| own != found) {
+            None => Ok(()),
+            Some(index) => Err(TrainingError::impossible(format!(
+                "{} has other counts than the rows leave there: they were not counted, or others were. Whoever has answered that may have chosen it to learn of the key from what happens next: nothing more is sent, and this key ring should encrypt nothing for it any more",
+                self.counted_name(index)
+            ))),
+        }
+    }
+
     /// Splits the leaves by the counts of `rows` rows in the bins of each column. A leaf stays one if all
     /// of its labels are the same, or if no split leaves enough rows on both sides.
     ///
     /// # Errors
     /// Counts that no such rows leave; a program whose tree is not grown.
     pub fn grow(&self, rows: usize, bins: &[LeafCounts]) -> Result<Grown, TrainingError> {
+        self.grow_on(rows, bins, None)
+    }
+
+    /// The same on leaves of which it is known what they have.
+    fn grow_on(
+        &self,
+        rows: usize,
+        bins: &[LeafCounts],
+        known: Option<&LeafCounts>,
+    ) -> Result<Grown, TrainingError> {
         let (Some(growth), [tree]) = (self.growth(), self.trees()) else {
             return Err(TrainingError::impossible(
                 "the program has no tree that is grown",
             ));
         };
         let before = self.leaf_counts(tree, rows, bins)?;
+        if known.is_some_and(|known| *known != before) {
+            return Err(TrainingError::impossible(
+                "leaves have other counts than the splits that made them left there",
+            ));
+        }
         let mut nodes = tree.nodes.clone();
         let (mut kept, mut made) = (Vec::new(), Vec::new());
         for (node, number) in tree.numbers().into_iter().enumerate() {

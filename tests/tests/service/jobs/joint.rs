@@ -11,7 +11,7 @@ use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{RowsName, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
 use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
-use cipherfn_protocol::api::job::Uploads;
+use cipherfn_protocol::api::job::{IdempotencyKey, JobDeclaration, Uploads};
 use cipherfn_protocol::api::trainings::TrainingStatus;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::hash::Hash;
@@ -214,6 +214,7 @@ async fn owners_train_together_by_a_service() {
     let begun = alice.service.upload_beside(&status, None, named(), |_| ());
     let begun = begun.await.expect("uploaded");
     assert_eq!(begun.owners, [20, 8, 24]);
+    refuses_parts(&alice, &begun.declaration).await;
     let answer = alice.requests.post("/v2/jobs", &begun.declaration).await;
     let job = super::status_of(&answer).job;
     let failed = alice.requests.settled(job).await;
@@ -249,6 +250,18 @@ async fn owners_train_together_by_a_service() {
     let files = uploaded.declaration.chunks.iter();
     let files: Vec<String> = files.map(|file| file.sha256.to_string()).collect();
     let here = alice.alone(&stack, &files).await;
+    // Another job would tell of the same rows again, and who comes now would not be in this one.
+    let again = JobDeclaration {
+        idempotency_key: IdempotencyKey::from_bytes([9; 16]),
+        ..uploaded.declaration.clone()
+    };
+    let again = alice.requests.post("/v2/jobs", &again).await.problem();
+    assert_eq!(again.kind, ProblemType::JobConflict);
+    assert!(again.detail.contains(&trained.to_string()), "{again:?}");
+    let late = add(&garbage, &for_carol, &[b"more".to_vec()]).await;
+    let late = late.expect_err("it is refused");
+    assert_eq!(late.kind, ProblemType::GrantExpired);
+    assert!(late.detail.contains("has begun"), "{}", late.detail);
     // But for the name, which is that of the files.
     assert_eq!(here.len(), result.len());
     let weights = 52 + 88;
@@ -263,6 +276,37 @@ async fn owners_train_together_by_a_service() {
     unknown(alice.service.training(id).await);
     unknown(alice.service.delete_training(id).await);
     assert_eq!(left(&stack).await, Vec::<String>::new());
+}
+
+/// A job over a part of what owners have added is none, and one over an owner's ciphertexts that came to no
+/// training trains on nothing: from weights that the key holder chooses one owner's rows would follow.
+async fn refuses_parts(alice: &Holder<'_>, whole: &JobDeclaration) {
+    let named = |number| IdempotencyKey::from_bytes([number; 16]);
+    for (number, chunks) in [(1, &whole.chunks[..1]), (2, &whole.chunks[1..])] {
+        let part = JobDeclaration {
+            idempotency_key: named(number),
+            chunks: chunks.to_vec(),
+            ..whole.clone()
+        };
+        let refused = alice.requests.post("/v2/jobs", &part).await.problem();
+        assert_eq!(refused.kind, ProblemType::JobConflict);
+        assert!(refused.detail.contains("not all rows"), "{refused:?}");
+    }
+    let rows = synthetic(&alice.training, 8);
+    let files = [alice.chunks(&rows)[0].to_file_bytes()];
+    let (upload, chunks) = alice.requests.upload(&files).await;
+    let stray = JobDeclaration {
+        idempotency_key: named(3),
+        upload,
+        chunks,
+        ..whole.clone()
+    };
+    let job = alice.requests.begin(&stray).await;
+    let failed = alice.requests.settled(job).await;
+    let (kind, detail) = problem(&failed.states[0]);
+    assert_eq!(kind, ProblemType::MalformedRows);
+    assert!(detail.contains("under a public key"), "{detail}");
+    alice.service.delete_job(job).await.expect("deleted");
 }
 
 fn named() -> RowsName {

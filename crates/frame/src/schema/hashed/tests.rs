@@ -87,6 +87,47 @@ fn nothing_is_sent_of_names_and_they_are_found_again() {
     assert!(again.to_string().contains("hashes already"), "{again}");
 }
 
+/// A service that has a hashed frame says a guessed schema in its place.
+#[test]
+fn names_in_the_clear_of_what_was_hashed_are_refused() {
+    let schema = Schema::from_toml(SALES).expect("a schema");
+    let by = |known: KnownNames| NameHasher::new(&[7; SECRET_LEN], known).expect("a hasher");
+    let mut known = KnownNames::of(&schema);
+    let guessed = SALES.replace("hash-names = true", "");
+    let guessed = Schema::from_toml(&guessed).expect("a schema");
+    let refused = |known: &KnownNames, said: &Schema| {
+        let refused = by(known.clone()).reveal_said(said);
+        refused.expect_err("it is refused").to_string()
+    };
+    let error = refused(&known, &guessed);
+    assert!(error.contains("frame \"sales\""), "{error}");
+    // A frame that nobody knows, of a column that somebody hashed.
+    let named = |name: &str| {
+        let text = SALES.replace("hash-names = true", "");
+        let text = text.replace("name = \"sales\"", &format!("name = \"{name}\""));
+        Schema::from_toml(&text).expect("a schema")
+    };
+    let other = named("other");
+    let error = refused(&known, &other);
+    assert!(error.contains("has a column \"region\""), "{error}");
+
+    known.extend(KnownNames::in_the_clear("other"));
+    assert_eq!(by(known.clone()).reveal_said(&other), Ok(other.clone()));
+    known.extend(KnownNames::in_the_clear("sales"));
+    assert!(refused(&known, &guessed).contains("frame \"sales\""));
+    let none = by(KnownNames::default());
+    assert_eq!(none.reveal_said(&guessed), Ok(guessed));
+    // What was hashed is shown by its names, and what others hashed stays as it is.
+    let hashed = hasher().hash(&schema).expect("hashed");
+    assert_eq!(
+        by(known.clone()).reveal_said(hashed.as_sent()),
+        Ok(hashed.clone())
+    );
+    let others = NameHasher::new(&[8; SECRET_LEN], known).expect("a hasher");
+    let sent = hashed.as_sent();
+    assert_eq!(others.reveal_said(sent).as_ref(), Ok(sent));
+}
+
 #[test]
 fn documents_that_say_both_or_were_sent_unhashed_are_refused() {
     let id = hasher().id();

@@ -207,6 +207,42 @@ fn columns_are_added_once_beside_the_rows_that_they_are_for() {
     );
     let kept = added.revoked(own.grant.id, false).unwrap();
     assert_eq!((kept.columns.len(), kept.has(file(1, 10))), (1, true));
+    // Rows have no place beside columns whose grant is gone, until these are dropped after all.
+    assert_eq!(kept.offered(&rows, NOW), Err(GrantRefusal::BesideColumns));
+    let later = kept.revoked(own.grant.id, true).unwrap();
+    assert_eq!((later.columns.len(), later.grants.len()), (0, 0));
+    assert!(later.offered(&rows, NOW).is_ok());
+}
+
+/// Each grant goes beside the frame as it is, and both together do not.
+#[test]
+fn columns_of_several_grants_stay_within_a_frame_s() {
+    let many = |number: u8| {
+        let names = (0..600).map(|own| format!("{number}-{own}"));
+        let columns: Vec<_> = names
+            .map(|name| serde_json::json!({ "name": name }))
+            .collect();
+        let schema = serde_json::json!({ "name": "sales", "column": columns });
+        grant(|grant| {
+            grant.id = GrantId::from_bytes([number; 16]);
+            let columns = GrantedColumns {
+                schema: schema.to_string(),
+                parts: vec![5],
+            };
+            grant.target = GrantTarget::Columns(FRAME, columns);
+        })
+    };
+    let mut both = frame();
+    for number in [1, 2] {
+        both = both.offered(&many(number), NOW).unwrap();
+        let file = [file(number, 10)];
+        both = both.reserved(&many(number), &bob(), &file, NOW).unwrap();
+    }
+    let one = both.added(&many(1), &bob(), &[piece(1)], NOW).unwrap();
+    let refused = one.added(&many(2), &bob(), &[piece(2)], NOW);
+    assert_eq!(refused, Err(GrantRefusal::Columns(1024)));
+    let dropped = one.revoked(many(1).grant.id, true).unwrap();
+    assert!(dropped.added(&many(2), &bob(), &[piece(2)], NOW).is_ok());
 }
 
 #[test]
@@ -233,10 +269,28 @@ fn a_piece_is_that_of_whoever_added_it_first() {
     let dropped = frame.revoked(one.grant.id, true).unwrap();
     assert_eq!((dropped.rows(), &dropped.schema["rows"]), (5, &5.into()));
     let kept = frame.revoked(one.grant.id, false).unwrap();
-    assert_eq!((kept.rows(), kept.grants.len()), (10, 1));
+    assert_eq!((kept.rows(), kept.grants.len()), (10, 2));
+    let shown = kept.status().grants;
+    assert_eq!(
+        (shown[0].revoked, shown[0].rows, shown[1].revoked),
+        (true, 5, false)
+    );
     let gone = kept.reserved(&one, &bob(), &[file(2, 1)], NOW);
     assert_eq!(gone, Err(GrantRefusal::Unknown));
-    assert_eq!(kept.revoked(one.grant.id, true), Err(GrantRefusal::Unknown));
+    assert_eq!(
+        kept.added(&one, &bob(), &[piece(1)], NOW),
+        Err(GrantRefusal::Unknown)
+    );
+    let again = GrantRefusal::Malformed("grant", "was revoked");
+    assert_eq!(kept.offered(&one, NOW), Err(again));
+    // What came by it can be dropped later.
+    assert_eq!(kept.revoked(one.grant.id, false), Ok(kept.clone()));
+    let later = kept.revoked(one.grant.id, true).unwrap();
+    assert_eq!((&later, later.rows()), (&dropped, 5));
+    assert_eq!(
+        later.revoked(one.grant.id, true),
+        Err(GrantRefusal::Unknown)
+    );
 }
 
 #[test]

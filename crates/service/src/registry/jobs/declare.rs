@@ -1,6 +1,6 @@
 //! Declarations of jobs.
 
-use super::index::JobIndex;
+use super::index::{JobIndex, NotTaken};
 use super::{contended, index_path, record_path, upload_folder, upload_path};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
@@ -46,16 +46,23 @@ impl<B: Bucket> Registry<B> {
             let stored = document::read::<JobIndex>(&self.bucket, &path).await?;
             let mut index = stored.value().cloned().unwrap_or_default();
             let known = match index.job(name) {
-                Some(id) => self.job(id).await?,
+                Some(id) => self.stored_job(id).await?.sound()?,
                 None => None,
             };
-            if let Some(job) = known {
-                self.unmake(made).await?;
-                return Ok(if job.is(order) {
-                    JobDeclared::Known(job)
-                } else {
-                    JobDeclared::Conflict
-                });
+            match known {
+                // What there is of it is being deleted.
+                Some(job) if job.ended => {
+                    index.remove(job.id);
+                }
+                Some(job) => {
+                    self.unmake(made).await?;
+                    return Ok(if job.is(order) {
+                        JobDeclared::Known(job)
+                    } else {
+                        JobDeclared::Conflict
+                    });
+                }
+                None => {}
             }
             let (job, etag) = match made.take() {
                 Some(made) => made,
@@ -64,10 +71,13 @@ impl<B: Bucket> Registry<B> {
                     Err(missing) => return Ok(JobDeclared::Missing(missing)),
                 },
             };
-            let fits = index.insert(name, (job.id, job.until), rules.quota, now);
-            if !fits {
+            let taken = index.insert(name, (job.id, job.until), rules.quota, now);
+            if let Err(why) = taken {
                 self.unmake(Some((job, etag))).await?;
-                return Ok(JobDeclared::Quota);
+                return Ok(match why {
+                    NotTaken::Name => JobDeclared::Conflict,
+                    NotTaken::Quota => JobDeclared::Quota,
+                });
             }
             let written = document::write(&self.bucket, &path, &index, stored.unchanged()).await?;
             if written.is_some() {
@@ -129,6 +139,14 @@ impl<B: Bucket> Registry<B> {
             uploaded.map(|object| (object.key, object.bytes)).collect();
         let is_there = |file: ChunkFile| uploaded.get(&path(file)) == Some(&file.bytes);
         Ok(files.iter().position(|file| !is_there(*file)))
+    }
+
+    /// Takes back a job that nobody was told of and no worker has: what was uploaded stays.
+    pub async fn withdraw_job(&self, job: &Job) -> Result<(), StorageError> {
+        self.change_index(&job.tenant, |index| index.remove(job.id))
+            .await?;
+        self.bucket.delete(&record_path(job.id), None).await?;
+        Ok(())
     }
 
     /// Removes the record of a job that did not become one.

@@ -54,28 +54,41 @@ impl Document for JobIndex {
     }
 }
 
+/// Why an index does not take a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// The name is that of another one, which has not run out.
+    Name,
+    /// There are as many as there may be.
+    Quota,
+}
+
 impl JobIndex {
     /// The job of a declaration.
     pub(super) fn job(&self, declaration: IdempotencyKey) -> Option<JobId> {
         self.0.get(&declaration).map(|entry| entry.job)
     }
 
-    /// Takes a job in, in place of an earlier one of the same name and of all that have run out;
-    /// `false` where that would be one too many.
+    /// Takes a job in, in place of all that have run out. One that is in it already stays as it is: a name
+    /// never stands for another job than before, which would be there and count no longer.
     pub(super) fn insert(
         &mut self,
         declaration: IdempotencyKey,
         (job, until): (JobId, OffsetDateTime),
         quota: u64,
         now: OffsetDateTime,
-    ) -> bool {
-        self.0
-            .retain(|name, entry| *name != declaration && entry.until > now);
-        let fits = (self.0.len() as u64) < quota;
-        if fits {
-            self.0.insert(declaration, JobEntry { job, until });
+    ) -> Result<(), NotTaken> {
+        self.0.retain(|_, entry| entry.until > now);
+        match self.job(declaration) {
+            Some(known) if known == job => return Ok(()),
+            Some(_) => return Err(NotTaken::Name),
+            None => {}
         }
-        fits
+        if self.0.len() as u64 >= quota {
+            return Err(NotTaken::Quota);
+        }
+        self.0.insert(declaration, JobEntry { job, until });
+        Ok(())
     }
 
     /// Takes a job out; `false` where it is not in it.

@@ -5,15 +5,20 @@ use super::{IN_FLIGHT, contended, index_path, upload_folder, upload_path};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
 use crate::config::JobRules;
-use crate::registry::document;
+use crate::registry::document::{self, Stored};
 use crate::registry::joint::joint_path;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{GrantRefusal, JointTraining, Registry};
+use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, UploadFolder};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
+use cipherfn_protocol::hash::Hash;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use std::array;
 use time::OffsetDateTime;
+
+/// What is hashed with a training's id to name it among jobs.
+const COUNTED: &[u8] = b"cipherfn 2026 a training among jobs, format 1";
 
 /// What became of a declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,24 +43,26 @@ impl<B: Bucket> Registry<B> {
         now: OffsetDateTime,
     ) -> Result<JointDeclared, StorageError> {
         let known_as = |known: JointTraining| {
-            if known.is(declaration) {
+            if known.is(declaration) && !known.ended {
                 JointDeclared::Known(known)
             } else {
                 JointDeclared::Conflict
             }
         };
-        if let Some(known) = self.joint(tenant, declaration.training).await? {
+        let path = joint_path(tenant, declaration.training);
+        let known = document::read::<JointTraining>(&self.bucket, &path);
+        if let Some(known) = known.await?.sound()? {
             return Ok(known_as(known));
         }
         let training = JointTraining::new(tenant, declaration, (now, now + rules.lifetime));
         let (name, job) = counted_as(training.id);
         let fits = self.change_index(tenant, |index| {
-            index.insert(name, (job, training.until), rules.quota, now)
+            let counted = (job, training.until);
+            index.insert(name, counted, rules.quota, now).is_ok()
         });
         if !fits.await? {
             return Ok(JointDeclared::Quota);
         }
-        let path = joint_path(tenant, training.id);
         let written = document::write(&self.bucket, &path, &training, Condition::Absent);
         if written.await?.is_some() {
             return Ok(JointDeclared::New(training));
@@ -64,14 +71,16 @@ impl<B: Bucket> Registry<B> {
         known.map(known_as).ok_or_else(|| contended(path))
     }
 
-    /// The tenant's training of this id.
+    /// The tenant's training of this id; not one that it has ended.
     pub async fn joint(
         &self,
         tenant: &Tenant,
         id: TrainingId,
     ) -> Result<Option<JointTraining>, StorageError> {
         let path = joint_path(tenant, id);
-        document::read(&self.bucket, &path).await?.sound()
+        let training = document::read::<JointTraining>(&self.bucket, &path);
+        let training = training.await?.sound()?;
+        Ok(training.filter(|training| !training.ended))
     }
 
     /// Changes a tenant's training, by what is there now; `None` where there is none.
@@ -80,22 +89,71 @@ impl<B: Bucket> Registry<B> {
         (tenant, id): (&Tenant, TrainingId),
         change: impl Fn(&JointTraining) -> Result<JointTraining, GrantRefusal>,
     ) -> Result<Option<Result<JointTraining, GrantRefusal>>, StorageError> {
+        let change = |training: &JointTraining| {
+            if training.ended {
+                return Err(GrantRefusal::Unknown);
+            }
+            change(training)
+        };
         self.change_granting(joint_path(tenant, id), change).await
     }
 
+    /// A tenant's training as it is for whoever adds to it or trains on it: one whose job has failed has none.
+    pub async fn open_joint(
+        &self,
+        tenant: &Tenant,
+        id: TrainingId,
+        now: OffsetDateTime,
+    ) -> Result<Option<JointTraining>, StorageError> {
+        let training = self.joint(tenant, id).await?;
+        let Some(job) = training.as_ref().and_then(|training| training.job) else {
+            return Ok(training);
+        };
+        // One that was ended may have had a result, and took its rows with it.
+        let Some(known) = self.job(job).await? else {
+            return Ok(training);
+        };
+        let chunks = self.chunks(&known, 0..known.chunks(), now).await?;
+        let has_failed = |chunk: &Option<Chunk>| matches!(chunk, Some(Chunk::Failed { .. }));
+        if !chunks.iter().any(has_failed) {
+            return Ok(training);
+        }
+        let reopened = self.change_joint((tenant, id), |training| Ok(training.reopened(job)));
+        Ok(reopened.await?.and_then(Result::ok))
+    }
+
     /// Ends a tenant's training and deletes all rows that were added; `false` where the tenant has none of
-    /// this id. The record goes first: nothing is added any more.
+    /// this id.
+    ///
+    /// The record says first that it has ended, so that nothing is added or trained any more, and goes last: as
+    /// long as there is one, a deletion that broke off can be repeated.
     pub async fn delete_joint(
         &self,
         tenant: &Tenant,
         id: TrainingId,
     ) -> Result<bool, StorageError> {
         let path = joint_path(tenant, id);
-        let was_there = self.bucket.size(&path).await?.is_some();
-        self.bucket.delete(&path, None).await?;
-        let uploaded = self.bucket.list(&upload_folder(tenant, id.into())).await?;
-        // Rows whose training is gone lie in no folder that anybody else names.
-        if was_there {
+        let uncount = || self.change_index(tenant, |index| index.remove(counted_as(id).1));
+        for _ in 0..ATTEMPTS {
+            let ended = match document::read::<JointTraining>(&self.bucket, &path).await? {
+                Stored::Absent => return uncount().await,
+                // Nothing can be added to one that cannot be read, either.
+                Stored::Corrupt(_, etag) => Some(etag),
+                Stored::Sound(training, etag) if training.ended => Some(etag),
+                Stored::Sound(training, etag) => {
+                    let ended = JointTraining {
+                        ended: true,
+                        ..training
+                    };
+                    let condition = Condition::Unchanged(&etag);
+                    document::write(&self.bucket, &path, &ended, condition).await?
+                }
+            };
+            let Some(etag) = ended else {
+                continue;
+            };
+            uncount().await?;
+            let uploaded = self.bucket.list(&upload_folder(tenant, id.into())).await?;
             let remove =
                 |path: String| async move { self.bucket.delete(&path, None).await.map(drop) };
             let removals: Vec<_> = uploaded.into_iter().map(|file| remove(file.key)).collect();
@@ -103,9 +161,10 @@ impl<B: Bucket> Registry<B> {
                 .buffer_unordered(IN_FLIGHT)
                 .try_collect::<()>()
                 .await?;
+            self.bucket.delete(&path, Some(&etag)).await?;
+            return Ok(true);
         }
-        let counted = self.change_index(tenant, |index| index.remove(counted_as(id).1));
-        Ok(counted.await? || was_there)
+        Err(contended(path))
     }
 
     /// Deletes uploaded chunks that are none of a training's rows.
@@ -165,8 +224,13 @@ impl<B: Bucket> Registry<B> {
     }
 }
 
-/// A training among a tenant's jobs.
-const fn counted_as(id: TrainingId) -> (IdempotencyKey, JobId) {
-    let bytes = id.to_bytes();
-    (IdempotencyKey::from_bytes(bytes), JobId::from_bytes(bytes))
+/// A training among a tenant's jobs: under a name that is no job's and no declaration's, whichever ids a client
+/// chooses.
+fn counted_as(id: TrainingId) -> (IdempotencyKey, JobId) {
+    let hash = Hash::of(&[COUNTED, &id.to_bytes()].concat());
+    let half = |from: usize| array::from_fn(|place| hash.as_bytes()[from + place]);
+    (
+        IdempotencyKey::from_bytes(half(0)),
+        JobId::from_bytes(half(16)),
+    )
 }

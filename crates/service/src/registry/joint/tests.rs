@@ -1,5 +1,7 @@
 use super::*;
+use crate::registry::JobOrder;
 use cipherfn_protocol::api::grant::{Grant, TrainingTerms};
+use cipherfn_protocol::api::job::{IdempotencyKey, UploadFolder};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::statement::{PublicKey, Signature};
 use time::Duration;
@@ -132,7 +134,18 @@ fn owners_add_rows_within_their_grants() {
     assert_eq!(late, Err(GrantRefusal::Expired));
 
     let kept = both.revoked(first.grant.id, false).expect("revoked");
-    assert_eq!((kept.status().rows, kept.grants.len()), (50, 31));
+    assert_eq!((kept.status().rows, kept.grants.len()), (50, 32));
+    let room = kept.offered(&grant(33, |_| ()), NOW).expect("room");
+    assert_eq!(
+        room.status()
+            .grants
+            .iter()
+            .filter(|own| own.revoked)
+            .count(),
+        1
+    );
+    let later = kept.revoked(first.grant.id, true).expect("dropped");
+    assert_eq!((later.status().rows, later.grants.len()), (0, 31));
     let dropped = both.revoked(first.grant.id, true).expect("revoked");
     assert_eq!(dropped.status().rows, 0);
     assert_eq!(
@@ -140,6 +153,98 @@ fn owners_add_rows_within_their_grants() {
         Err(GrantRefusal::Unknown)
     );
     assert_eq!(add(&kept, 40, &files), Err(GrantRefusal::Unknown));
+}
+
+/// A job of the key holder's over chunks of the training's folder.
+fn job(number: u8, chunks: &[ChunkFile], change: impl FnOnce(&mut JobOrder)) -> Job {
+    let declared = declaration();
+    let mut order = JobOrder {
+        idempotency_key: IdempotencyKey::from_bytes([number; 16]),
+        key: declared.key,
+        work: Work::Train(UploadedWork {
+            model: declared.program,
+            specs: declared.specs,
+            upload: UploadFolder::from(declared.training),
+            chunks: chunks.to_vec(),
+        }),
+        parts: 1,
+    };
+    change(&mut order);
+    let id = JobId::from_bytes([number; 16]);
+    Job::new(id, &Tenant::of("alice"), order, (NOW, NOW + Duration::DAY))
+}
+
+/// North has two chunks, south one; what is left of west's grant came to nothing. One job is on all of them.
+#[test]
+fn a_training_has_one_job_over_all_rows() {
+    let (north, south, west) = (grant(1, |_| ()), grant(2, |_| ()), grant(3, |_| ()));
+    let files = [file(1, 40), file(2, 30), file(3, 10)];
+    let mut open = training();
+    for (grant, files) in [
+        (&north, &files[..2]),
+        (&south, &files[2..]),
+        (&west, &[file(4, 9)][..]),
+    ] {
+        open = open.offered(grant, NOW).expect("offered");
+        open = open.reserved(grant, &bob(), files, NOW).expect("reserved");
+    }
+    let add =
+        |to: &JointTraining, grant, files: &[ChunkFile]| to.added(grant, &bob(), (20, files), NOW);
+    let open = add(&open, &north, &files[..2]).expect("added");
+    let open = add(&open, &south, &files[2..]).expect("added");
+
+    let [first, second, third] = files;
+    let own = file(9, 5);
+    for part in [
+        &[first, second][..],
+        &[third],
+        &[second, first, third],
+        &[third, first, second],
+        &[first, second, third, own],
+        &[first, own, second, third],
+        &[file(4, 9), first, second, third],
+        &[],
+    ] {
+        let refused = open.trained_by(&job(1, part, |_| ()));
+        assert_eq!(refused, Err(GrantRefusal::NotAllRows), "{part:?}");
+    }
+    let other = |change: fn(&mut JobOrder)| match open.trained_by(&job(1, &files, change)) {
+        Err(GrantRefusal::OtherJob(field)) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(other(|it| it.key = KeyId::from_bytes([9; 16])), "key");
+    let predicts = |it: &mut JobOrder| {
+        if let Work::Train(work) = it.work.clone() {
+            it.work = Work::Predict(work);
+        }
+    };
+    assert_eq!(other(predicts), "kind");
+    let with_own = [own, first, second, third];
+    assert!(open.trained_by(&job(1, &with_own, |_| ())).is_ok());
+
+    let whole = job(1, &files, |_| ());
+    let begun = open.trained_by(&whole).expect("its job");
+    assert!(begun.trains(whole.id, first) && !begun.trains(whole.id, own));
+    assert!(!begun.trains(JobId::from_bytes([2; 16]), first) && !open.trains(whole.id, first));
+    assert_eq!(begun.trained_by(&whole).as_ref(), Ok(&begun), "a replay");
+    for chunks in [&files[..], &with_own] {
+        let again = begun.trained_by(&job(2, chunks, |_| ()));
+        assert_eq!(again, Err(GrantRefusal::Trained(whole.id)));
+    }
+    // Nothing is added any more; what was is as it was.
+    assert_eq!(add(&begun, &north, &files[..2]), Ok(begun.clone()));
+    assert_eq!(add(&begun, &west, &[file(4, 9)]), Err(GrantRefusal::Begun));
+    let more = begun.reserved(&west, &bob(), &[file(5, 1)], NOW);
+    assert_eq!(more, Err(GrantRefusal::Begun));
+    assert_eq!(
+        begun.offered(&grant(4, |_| ()), NOW),
+        Err(GrantRefusal::Begun)
+    );
+    let stored = begun.to_json().expect("JSON");
+    assert_eq!(JointTraining::from_json(&stored).as_ref(), Ok(&begun));
+
+    assert_eq!(begun.reopened(JobId::from_bytes([2; 16])), begun);
+    assert_eq!(begun.reopened(whole.id), open);
 }
 
 #[test]

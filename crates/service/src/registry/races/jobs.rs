@@ -19,16 +19,16 @@ use std::time::Duration;
 
 const QUERY: &[u8] = b"query";
 
-struct Owner {
-    registry: Registry<Memory>,
-    tenant: Tenant,
-    upload: UploadFolder,
-    rules: JobRules,
+pub(super) struct Owner {
+    pub(super) registry: Registry<Memory>,
+    pub(super) tenant: Tenant,
+    pub(super) upload: UploadFolder,
+    pub(super) rules: JobRules,
 }
 
 impl Owner {
     /// Somebody who has uploaded a chunk.
-    fn new(quota: u64) -> Self {
+    pub(super) fn new(quota: u64) -> Self {
         let registry = Registry::new(Memory::default());
         let owner = Self {
             upload: registry.new_upload().unwrap(),
@@ -54,7 +54,7 @@ impl Owner {
         owner
     }
 
-    fn declaration(&self, name: u8) -> JobDeclaration {
+    pub(super) fn declaration(&self, name: u8) -> JobDeclaration {
         JobDeclaration {
             idempotency_key: IdempotencyKey::from_bytes([name; 16]),
             kind: JobKind::Predict,
@@ -67,7 +67,7 @@ impl Owner {
         }
     }
 
-    async fn declare(&self, name: u8) -> JobDeclared {
+    pub(super) async fn declare(&self, name: u8) -> JobDeclared {
         let declaration = self.declaration(name);
         let declared = self
             .registry
@@ -114,20 +114,20 @@ impl Owner {
         counts
     }
 
-    fn objects(&self) -> Vec<String> {
+    pub(super) fn objects(&self) -> Vec<String> {
         let objects = alone(self.registry.bucket().list("")).unwrap();
         objects.into_iter().map(|object| object.key).collect()
     }
 }
 
-fn chunk(bytes: &[u8]) -> ChunkFile {
+pub(super) fn chunk(bytes: &[u8]) -> ChunkFile {
     ChunkFile {
         bytes: bytes.len() as u64,
         sha256: sha256(bytes),
     }
 }
 
-fn job(declared: JobDeclared) -> Job {
+pub(super) fn job(declared: JobDeclared) -> Job {
     match declared {
         JobDeclared::New(job) | JobDeclared::Known(job) => job,
         other => panic!("{other:?}"),

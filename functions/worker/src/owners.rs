@@ -1,0 +1,44 @@
+//! Rows of owners, who have given them to one training.
+
+use crate::work::Work;
+use cipherfn_protocol::api::job::{ChunkFile, JobId};
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_service::Failure;
+use cipherfn_service::registry::{JointTraining, UploadedWork};
+
+/// The training that a job's folder is of, if it is one's.
+pub(crate) struct Owners {
+    job: JobId,
+    training: Option<JointTraining>,
+}
+
+impl Owners {
+    /// Reads it anew in each invocation: one that was deleted meanwhile ends there.
+    pub(crate) async fn of(work: &Work<'_>, order: &UploadedWork) -> Result<Self, Failure> {
+        let training = work.registry.joint(&work.job.tenant, order.upload.into());
+        Ok(Self {
+            job: work.job.id,
+            training: training.await?,
+        })
+    }
+
+    /// That a chunk may be trained on: of owners only what they have added to the training whose job this is.
+    /// Whoever declares jobs, on whatever chunks of the folder, gets no other weights from their rows.
+    ///
+    /// # Errors
+    /// A chunk of an owner's that is none of them.
+    pub(crate) fn check(
+        &self,
+        (number, chunk): (usize, ChunkFile),
+        file: &[u8],
+    ) -> Result<(), Problem> {
+        let is_added = |training: &JointTraining| training.trains(self.job, chunk);
+        if !cipherfn_answering::is_of_owner(file) || self.training.as_ref().is_some_and(is_added) {
+            return Ok(());
+        }
+        let detail = format!(
+            "chunk {number}: it is rows under a public key, and this is not the job of a training that they were added to; declare the training (POST /v2/trainings), have rows added by grants, and declare one job over all of them"
+        );
+        Err(Problem::new(ProblemType::MalformedRows, detail))
+    }
+}
