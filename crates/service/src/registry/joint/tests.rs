@@ -241,7 +241,7 @@ fn a_training_has_one_job_over_all_rows() {
         Err(GrantRefusal::Begun)
     );
     let stored = begun.to_json().expect("JSON");
-    assert_eq!(JointTraining::from_json(&stored).as_ref(), Ok(&begun));
+    assert_eq!(JointTraining::from_json(&stored).expect("read"), begun);
 
     assert_eq!(begun.reopened(JobId::from_bytes([2; 16])), begun);
     assert_eq!(begun.reopened(whole.id), open);
