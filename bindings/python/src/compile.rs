@@ -36,6 +36,7 @@ pub(crate) struct Wanted {
     classes: Option<Vec<String>>,
     min_agreement: f64,
     fit: Option<String>,
+    combiner: String,
     uncertainty: bool,
 }
 
@@ -120,6 +121,7 @@ impl Wanted {
                 limits,
                 keeps_profile: profile.is_some(),
             }),
+            combiner: read("combiner", &self.combiner)?,
             uncertainty: self.uncertainty,
             ..Options::new(self.name)
         })

@@ -31,6 +31,7 @@ mod neighbours;
 mod outputs;
 mod plan;
 mod rounding;
+mod stacked;
 #[cfg(test)]
 mod testing;
 
@@ -151,6 +152,32 @@ fn check(
              square), and 1 % is the most",
             100.0 * fidelity.error
         ),
+    };
+    let limit = limit();
+    Err(CompileError::Unfaithful { found, limit })
+}
+
+/// Refuses what gives too few of the model's labels, or, where there are none, too inexact predictions;
+/// with what limits it.
+fn check_answers(
+    labels: Option<f64>,
+    error: f64,
+    least: f64,
+    limit: impl FnOnce() -> String,
+) -> Result<(), CompileError> {
+    let found = match labels {
+        Some(labels) if labels < least => format!(
+            "{:.1} % of the simulated calibration rows get the label that the model gives, and \
+             {:.1} % are asked for",
+            100.0 * labels,
+            100.0 * least
+        ),
+        None if error > fidelity::MOST_ERROR => format!(
+            "predictions of simulated calibration rows are off by {:.2} % of their range (root \
+             mean square), and 1 % is the most",
+            100.0 * error
+        ),
+        _ => return Ok(()),
     };
     let limit = limit();
     Err(CompileError::Unfaithful { found, limit })

@@ -38,7 +38,8 @@ mod simulate;
 mod tests;
 mod votes;
 
-use super::fidelity::{Fidelity, MOST_ERROR};
+use super::check_answers;
+use super::fidelity::Fidelity;
 use super::plan::Planned;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
@@ -49,7 +50,6 @@ use choice::NeighbourChoice;
 use places::DistanceSteps;
 use problem::NeighbourProblem;
 use rounds::Round;
-use simulate::NeighbourAgreement;
 use votes::Votes;
 
 impl Family for NeighbourModel {
@@ -62,7 +62,8 @@ impl Family for NeighbourModel {
         let problem = NeighbourProblem::of(self, setting)?;
         let choice = problem.choose()?;
         let least = setting.options.min_agreement;
-        choice.agreement.check(least, || {
+        let agreement = &choice.agreement;
+        check_answers(agreement.labels, agreement.error, least, || {
             format!("node \"{}\" limits it, by {}", self.node, limit(&choice))
         })?;
         let circuit = choice.circuit(&problem);
@@ -92,27 +93,6 @@ impl Family for NeighbourModel {
         plan.facts.target_bits = plan.facts.bits;
         plan.facts.warnings.extend(problem.warning(&choice));
         Ok(plan)
-    }
-}
-
-impl NeighbourAgreement {
-    fn check(&self, least: f64, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
-        let found = match self.labels {
-            Some(labels) if labels < least => format!(
-                "{:.1} % of the simulated calibration rows get the label that the model gives, and \
-                 {:.1} % are asked for",
-                100.0 * labels,
-                100.0 * least
-            ),
-            None if self.error > MOST_ERROR => format!(
-                "predictions of simulated calibration rows are off by {:.2} % of their range (root \
-                 mean square), and 1 % is the most",
-                100.0 * self.error
-            ),
-            _ => return Ok(()),
-        };
-        let limit = limit();
-        Err(CompileError::Unfaithful { found, limit })
     }
 }
 
@@ -187,6 +167,7 @@ impl NeighbourProblem<'_> {
                 error_without_noise: agreement.exact_error,
                 limit: limit(choice).into(),
                 deep: Some(DeepReport {
+                    choices: 0,
                     bootstraps: points,
                     range: (0.0, round.ranks as f64),
                     bits: (0.5 / round.deviation(round.ranks as f64)).log2(),
