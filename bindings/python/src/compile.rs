@@ -37,6 +37,7 @@ pub(crate) struct Wanted {
     min_agreement: f64,
     max_error: Option<f64>,
     fit: Option<String>,
+    combiner: String,
     uncertainty: bool,
 }
 
@@ -122,6 +123,7 @@ impl Wanted {
                 limits,
                 keeps_profile: profile.is_some(),
             }),
+            combiner: read("combiner", &self.combiner)?,
             uncertainty: self.uncertainty,
             ..Options::new(self.name)
         })

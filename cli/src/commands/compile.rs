@@ -8,8 +8,8 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_compiler::fit::{FitOptions, Limits};
 use cipherfn_compiler::{
-    Calibration, ColumnSource, CompileError, Decimals, Expected, FeatureMode, Options, Prefer,
-    Profile, Report,
+    Calibration, ColumnSource, Combiner, CompileError, Decimals, Expected, FeatureMode, Options,
+    Prefer, Profile, Report,
 };
 use cipherfn_report::{Demands, Verdict, page};
 use std::io::{Read, Write};
@@ -114,6 +114,11 @@ pub(crate) struct Compile {
     /// of a forest
     #[arg(long)]
     uncertainty: bool,
+    /// Who evaluates trees over other estimators' results (stacking): client (over decrypted results,
+    /// with the trees in the specs; at most 1,024 nodes), server (by comparing encrypted results, which
+    /// takes a larger key and longer) or auto (client where it can, else server)
+    #[arg(long, value_name = "auto | client | server", default_value = "auto")]
+    combiner: Combiner,
     /// Write the report to this file too: a page with pictures if it ends in .html, otherwise JSON
     #[arg(long, value_name = "FILE")]
     report: Option<Destination>,
@@ -273,6 +278,7 @@ impl Compile {
                 limits,
                 keeps_profile: self.profile.is_some(),
             }),
+            combiner: self.combiner,
             layer: self.layer.clone(),
             transpose: self.transpose,
             uncertainty: self.uncertainty,

@@ -95,7 +95,8 @@ pub(crate) fn ensembles(model: &Model) -> impl Iterator<Item = &TreeEnsemble> + 
         Estimator::Linear(_)
         | Estimator::Lookups(_)
         | Estimator::Layers(_)
-        | Estimator::Neighbours(_) => None,
+        | Estimator::Neighbours(_)
+        | Estimator::Stacked(_) => None,
     })
 }
 

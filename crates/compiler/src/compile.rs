@@ -12,7 +12,7 @@ use crate::margins;
 use crate::model::Model;
 use crate::options::Options;
 use crate::quality::Targets;
-use crate::read::{read_layer, read_model, read_model_with_classes};
+use crate::read::{read_layer, read_model_for, read_model_with_classes};
 use crate::report::Report;
 use crate::simulate;
 use crate::transposed::transposed;
@@ -68,7 +68,7 @@ pub fn compile<R: Read>(
     let mut model = match (&options.layer, &options.classes) {
         (Some(layer), _) => read_layer(model_bytes, layer)?,
         (None, Some(classes)) => read_model_with_classes(model_bytes, classes)?,
-        (None, None) => read_model(model_bytes)?,
+        (None, None) => read_model_for(model_bytes, options.combiner)?,
     };
     if options.transpose {
         model = transposed(model)?;

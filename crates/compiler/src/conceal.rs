@@ -164,7 +164,8 @@ impl Concealed {
             Estimator::Linear(_)
             | Estimator::Lookups(_)
             | Estimator::Layers(_)
-            | Estimator::Neighbours(_) => None,
+            | Estimator::Neighbours(_)
+            | Estimator::Stacked(_) => None,
         });
         for node in trees.flatten().flat_map(|tree| &mut tree.nodes) {
             if let TreeNode::Split { feature, test, .. } = node

@@ -43,6 +43,29 @@ pub struct Work {
     /// Tables that are looked up by numbers that the server computed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bootstraps: u32,
+    /// CMUXes by selectors that are made of numbers that the server computed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number_choices: u32,
+}
+
+impl Work {
+    /// Of two circuits that a row is evaluated with.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self {
+            selectors: self.selectors + other.selectors,
+            slots: self.slots + other.slots,
+            cmuxes: self.cmuxes + other.cmuxes,
+            scalar_selects: self.scalar_selects + other.scalar_selects,
+            polynomial_selects: self.polynomial_selects + other.polynomial_selects,
+            nodes: self.nodes + other.nodes,
+            products: self.products + other.products,
+            lookups: self.lookups + other.lookups,
+            terms: self.terms + other.terms,
+            key_switches: self.key_switches + other.key_switches,
+            bootstraps: self.bootstraps + other.bootstraps,
+            number_choices: self.number_choices + other.number_choices,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -176,6 +199,14 @@ impl Costs {
         let own: Microseconds = own.iter().map(|stage| stage.1).sum();
         let shared: Microseconds = shared.iter().map(|stage| stage.1).sum();
         Microseconds::new(own.get() - shared.get())
+    }
+
+    /// Time of so many choices by numbers: a bootstrap each, a trace and a scheme switch a level of the
+    /// selector's gadget, and a CMUX.
+    pub(crate) fn number_choices(&self, count: u32, gadget: Gadget) -> Microseconds {
+        let levels = f64::from(gadget.levels.get());
+        let selector = self.bootstrap + levels * self.size.log2() * self.slot();
+        Microseconds::new(f64::from(count) * (selector + self.cmux(levels)))
     }
 
     /// Bytes of so many values.

@@ -11,6 +11,7 @@ mod neighbours;
 mod outputs;
 mod postprocess;
 mod scores;
+mod stacked;
 mod trees;
 
 use crate::analyse::places::{Places, places};
@@ -36,6 +37,13 @@ pub(crate) fn cut(ir: Ir, provenance: Provenance) -> Result<Model, CompileError>
     let mut ir = additive::extract(binned::extract(ir)?)?;
     let Places { places, made } = places(&ir)?;
     ir.estimators.extend(made);
+    let stacks = stacked::nodes(&ir);
+    ir.notes.extend(stacks.iter().map(|(node, comparisons)| {
+        format!(
+            "{node} takes other estimators' results: the server compares these with {comparisons} \
+             thresholds and evaluates its trees, and the specs show nothing of it"
+        )
+    }));
     outputs::depend_on_estimators(&ir, &places)?;
     let scores = RawScores::of(&ir, &places);
     let combiners = postprocess::combiners(&ir, &places);

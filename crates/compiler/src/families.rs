@@ -18,6 +18,7 @@ use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
 mod constant;
+mod facts;
 mod lattice;
 mod linear;
 mod lookups;
@@ -54,6 +55,8 @@ pub(crate) struct Setting<'a> {
     pub backend: Backend,
     /// The float model.
     pub reference: Reference<'a>,
+    /// From and to which value scores are compared with others by the server, where they are.
+    pub reach: Option<(f64, f64)>,
 }
 
 /// The float model that a family keeps to where it is not exact.
@@ -145,6 +148,7 @@ impl Estimator {
             Self::Lookups(model) => model,
             Self::Layers(model) => model,
             Self::Neighbours(model) => model,
+            Self::Stacked(model) => model,
         }
     }
 }
@@ -218,12 +222,7 @@ pub(crate) fn plan(
     seed: Hash,
 ) -> Result<(Backend, Vec<Plan>), CompileError> {
     let mut best: Option<(f64, f64, Backend, Vec<Plan>)> = None;
-    let looks_up = |region: &Region| {
-        matches!(
-            region.estimator,
-            Estimator::Lookups(_) | Estimator::Layers(_) | Estimator::Neighbours(_)
-        )
-    };
+    let looks_up = |region: &Region| region.estimator.looks_up();
     let backends = if regions.iter().any(looks_up) {
         Backend::for_lookups(options.profile, regions.len())?
     } else {
@@ -242,6 +241,7 @@ pub(crate) fn plan(
                     scores: exact.1,
                     region: &region.scores,
                 },
+                reach: None,
             })
         };
         let plans = regions.iter().map(plan).collect::<Result<Vec<_>, _>>()?;

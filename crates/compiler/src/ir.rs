@@ -21,15 +21,18 @@ mod neighbours;
 mod range;
 #[cfg(test)]
 mod samples;
+mod stacked;
 
 pub(crate) use combination::{Atom, AtomKind, Combination};
 pub(crate) use ensemble::Ensemble;
 pub(crate) use lookups::Lookups;
 pub(crate) use neighbours::{NearestPoints, RankedPoints};
 pub(crate) use range::Range;
+pub(crate) use stacked::StackedTrees;
 
 use crate::error::{CompileError, NodeName};
 use crate::model::Column;
+use crate::options::Combiner;
 use cipherfn_program::{EntryKind, MAX_LEN, Op, ProgramBuilder, ProgramStep, TensorType, ValueId};
 use std::collections::HashMap;
 
@@ -53,6 +56,8 @@ pub(crate) struct Ir {
     pub(crate) nodes: HashMap<String, NodeName>,
     /// What was decided where the file leaves a choice, for people.
     pub(crate) notes: Vec<String>,
+    /// Who evaluates trees over other estimators' results.
+    pub(crate) combiner: Combiner,
     /// Rankings of points whose places among all points are asked for.
     pub(crate) rankings: Vec<RankedPoints>,
 }
@@ -75,6 +80,9 @@ pub(crate) enum Function {
     Lookups(Lookups),
     /// One result a point: 1 if it is among the nearest, else 0.
     Nearest(NearestPoints),
+    /// One result a target. No file has such an estimator: it is made of trees over other
+    /// estimators' results.
+    Stacked(StackedTrees),
 }
 
 /// Weights of linear functions: `functions x features` and one intercept a function.
@@ -99,6 +107,7 @@ impl Function {
             Self::Linear(map) => map.intercepts.len(),
             Self::Lookups(lookups) => lookups.forms.len(),
             Self::Nearest(nearest) => nearest.points,
+            Self::Stacked(stacked) => stacked.targets,
         }
     }
 }
@@ -124,6 +133,7 @@ impl Ir {
             classes: HashMap::new(),
             nodes: HashMap::new(),
             notes: Vec::new(),
+            combiner: Combiner::Auto,
             rankings: Vec::new(),
         })
     }
@@ -148,6 +158,7 @@ impl Ir {
             .collect();
         made.nodes = self.nodes;
         made.notes = self.notes;
+        made.combiner = self.combiner;
         made
     }
 
@@ -195,7 +206,10 @@ impl Ir {
             .iter()
             .filter_map(|own| match &own.function {
                 Function::Trees(ensemble) => Some(ensemble),
-                Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => None,
+                Function::Linear(_)
+                | Function::Lookups(_)
+                | Function::Nearest(_)
+                | Function::Stacked(_) => None,
             })
     }
 

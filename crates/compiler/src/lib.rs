@@ -13,6 +13,7 @@
 //! the same input gives the same bytes.
 
 mod analyse;
+mod append;
 mod backend;
 mod calibration;
 mod causes;
@@ -50,7 +51,7 @@ pub use compile::{Compiled, compile};
 pub use cost::Work;
 pub use error::{CompileError, NodeName, Remedy};
 pub use options::{
-    DEFAULT_AGREEMENT, DEFAULT_PRECISION, Decimals, FeatureMode, Options, ParseOptionError, Prefer,
-    Profile,
+    Combiner, DEFAULT_AGREEMENT, DEFAULT_PRECISION, Decimals, FeatureMode, Options,
+    ParseOptionError, Prefer, Profile,
 };
 pub use report::Report;

@@ -169,7 +169,8 @@ fn score_ranges(model: &Model, rows: &[Vec<f32>]) -> Vec<f64> {
         Estimator::Linear(_)
         | Estimator::Lookups(_)
         | Estimator::Layers(_)
-        | Estimator::Neighbours(_) => {
+        | Estimator::Neighbours(_)
+        | Estimator::Stacked(_) => {
             vec![0.0; estimator.scores()]
         }
         Estimator::LinearTrees(trees) => trees.seen(rows),

@@ -111,6 +111,8 @@ pub enum Estimator {
     Layers(LayeredModel),
     /// Sums over the nearest of fixed points.
     Neighbours(NeighbourModel),
+    /// Trees over what the server computes.
+    Stacked(StackedModel),
 }
 
 impl Estimator {
@@ -123,7 +125,18 @@ impl Estimator {
             Self::Lookups(model) => model.bias.len(),
             Self::Layers(model) => model.bias.len(),
             Self::Neighbours(model) => model.bias.len(),
+            Self::Stacked(model) => model.trees.scores,
         }
+    }
+}
+
+impl Estimator {
+    /// Whether functions are looked up, so that scores are approximate.
+    pub(crate) const fn looks_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Lookups(_) | Self::Layers(_) | Self::Neighbours(_) | Self::Stacked(_)
+        )
     }
 }
 
@@ -180,6 +193,38 @@ pub struct NeighbourModel {
     pub bias: Vec<f64>,
 }
 
+/// Trees that ask whether numbers are above thresholds: stacking with trees on top.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackedModel {
+    /// The node whose trees these are.
+    pub node: String,
+    /// What is compared.
+    pub numbers: Vec<ComparedNumber>,
+    /// What is asked.
+    pub comparisons: Vec<NumberComparison>,
+    /// Trees over the answers: feature `i` is 1 where comparison `i` holds, else 0, and every split
+    /// asks whether it is above 1/2.
+    pub trees: TreeEnsemble,
+}
+
+/// A number that the server computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ComparedNumber {
+    /// A linear form of the features.
+    Form(LinearForm),
+    /// The one score of functions of the features.
+    Score(Box<Estimator>),
+}
+
+/// `number > threshold`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NumberComparison {
+    /// Which of the numbers.
+    pub number: u32,
+    /// Finite.
+    pub threshold: f64,
+}
+
 /// Functions of one form each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FunctionLayer {
@@ -218,7 +263,14 @@ impl TreeEnsemble {
     /// Difference of the largest and the smallest value of each score, over all combinations of
     /// leaves.
     pub(crate) fn ranges(&self) -> Vec<f64> {
-        let mut ranges = vec![0.0; self.scores];
+        let ends = self.ends().into_iter();
+        ends.map(|(low, high)| high - low).collect()
+    }
+
+    /// The smallest and the largest value of each score beside its base, over all combinations of
+    /// leaves.
+    pub(crate) fn ends(&self) -> Vec<(f64, f64)> {
+        let mut ends = vec![(0.0, 0.0); self.scores];
         for tree in &self.trees {
             let leaves: Vec<&[(u32, f64)]> =
                 tree.nodes.iter().filter_map(TreeNode::as_leaf).collect();
@@ -227,15 +279,15 @@ impl TreeEnsemble {
                 let (low, high, count) = &mut own[*score as usize];
                 (*low, *high, *count) = (low.min(*value), high.max(*value), *count + 1);
             }
-            for (range, (low, high, count)) in ranges.iter_mut().zip(own) {
+            for (end, (low, high, count)) in ends.iter_mut().zip(own) {
                 // A leaf that does not name a score adds nothing to it.
                 if count > 0 {
                     let zero = if count < leaves.len() { 0.0 } else { low };
-                    *range += high.max(zero) - low.min(zero);
+                    *end = (end.0 + low.min(zero), end.1 + high.max(zero));
                 }
             }
         }
-        ranges
+        ends
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Options {
     pub max_error: Option<f64>,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
+    /// Who evaluates trees over other estimators' results.
+    pub combiner: Combiner,
     /// Name of the node that is compiled, of a larger ONNX model.
     pub layer: Option<String>,
     /// Whether a linear layer's transpose is compiled.
@@ -74,6 +76,7 @@ impl Options {
             min_agreement: DEFAULT_AGREEMENT,
             max_error: None,
             fit: None,
+            combiner: Combiner::Auto,
             layer: None,
             transpose: false,
             uncertainty: false,
@@ -252,6 +255,45 @@ impl FromStr for Prefer {
             .ok_or_else(|| ParseOptionError {
                 found: text.into(),
                 expected: "time, size",
+            })
+    }
+}
+
+/// Who evaluates trees over other estimators' results (stacking).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combiner {
+    /// The client where they have at most 1,024 nodes and it can compute what they are over, else the
+    /// server.
+    #[default]
+    Auto,
+    /// The client, over decrypted results: the specs show the trees.
+    Client,
+    /// The server, by comparing encrypted results with thresholds: only the trees' own travel.
+    Server,
+}
+
+impl Combiner {
+    /// The word on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl FromStr for Combiner {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOptionError> {
+        [Self::Auto, Self::Client, Self::Server]
+            .into_iter()
+            .find(|combiner| combiner.name() == text)
+            .ok_or_else(|| ParseOptionError {
+                found: text.into(),
+                expected: "auto, client, server",
             })
     }
 }

@@ -129,6 +129,9 @@ impl LayerReport {
 pub struct DeepReport {
     /// Functions that are bootstrapped.
     pub bootstraps: usize,
+    /// CMUXes by selectors that are made of numbers, of trees.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub choices: usize,
     /// What their tables reach from and to.
     pub range: (f64, f64),
     /// Bits of its range that the least exact number has when its table is read.
@@ -139,6 +142,11 @@ pub struct DeepReport {
     pub microseconds: Microseconds,
     /// Bytes of its values.
     pub memory: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Encoding of features.
@@ -223,6 +231,9 @@ pub enum Bound {
     /// Nothing: votes of points that are about as far away as others may be others', on calibration
     /// rows as many as stated.
     Votes,
+    /// Nothing: a number next to a threshold may be taken for one on its other side, and a score is
+    /// another leaf's then.
+    Comparisons,
 }
 
 impl Bound {
@@ -243,6 +254,11 @@ impl Bound {
             Self::Votes => {
                 "no bound: the largest error of a calibration row, one of whose nearest \
                             points had a vote too many or none"
+                    .to_owned()
+            }
+            Self::Comparisons => {
+                "no bound: the largest error of a simulated calibration row; a number \
+                                  next to a threshold may be taken for one on its other side"
                     .to_owned()
             }
         }

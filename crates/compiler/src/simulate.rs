@@ -63,7 +63,11 @@ impl Simulation<'_> {
         let scores = self.decoding.scores.iter();
         let precisions: Vec<f64> = scores.map(|score| score.precision.get()).collect();
         let mut outputs = Vec::new();
-        let results = self.results(&circuit, &encoded[..encoded.len().min(MAX_ROWS)]);
+        let results = results(
+            &circuit,
+            self.inputs,
+            &encoded[..encoded.len().min(MAX_ROWS)],
+        );
         for (index, (exact, result)) in exact.iter().zip(results).enumerate() {
             let is_finite = exact.iter().all(|score| score.is_finite());
             let Some(result) = result.filter(|_| is_finite) else {
@@ -97,25 +101,6 @@ impl Simulation<'_> {
         Ok((agreement, outputs))
     }
 
-    /// The results without noise, or `None` for rows that the client would refuse.
-    fn results(&self, circuit: &ClearCircuit, rows: &[Vec<f32>]) -> Vec<Option<Vec<u64>>> {
-        // A few rows at a time bound what their bits take.
-        let of_some = |rows: &[Vec<f32>]| {
-            let inputs = rows
-                .iter()
-                .map(|row| InputValues::all(self.inputs, row).ok());
-            let inputs: Vec<Option<Vec<InputValues>>> = inputs.collect();
-            let taken: Vec<&[InputValues]> = inputs.iter().flatten().map(Vec::as_slice).collect();
-            let results = circuit
-                .evaluate_rows(&taken)
-                .expect("the encoding makes the inputs that the circuit takes");
-            let mut results = results.into_iter();
-            let of = |input: Option<_>| input.and_then(|_| results.next());
-            inputs.into_iter().map(of).collect::<Vec<_>>()
-        };
-        rows.chunks(ROWS).flat_map(of_some).collect()
-    }
-
     fn with_noise(&self, result: Vec<u64>, noise: &mut Gaussian) -> Vec<i64> {
         let noisy = result.into_iter().zip(self.deviations);
         let phases = noisy.map(|(phase, deviation)| {
@@ -124,6 +109,30 @@ impl Simulation<'_> {
         });
         phases.collect()
     }
+}
+
+/// The results without noise of rows, given as feature vectors; `None` for those that the client would
+/// refuse.
+pub(crate) fn results<R: AsRef<[f32]>>(
+    circuit: &ClearCircuit,
+    encodings: &[Encoding],
+    rows: &[R],
+) -> Vec<Option<Vec<u64>>> {
+    // A few rows at a time bound what their bits take.
+    let of_some = |rows: &[R]| {
+        let inputs = rows
+            .iter()
+            .map(|row| InputValues::all(encodings, row.as_ref()).ok());
+        let inputs: Vec<Option<Vec<InputValues>>> = inputs.collect();
+        let taken: Vec<&[InputValues]> = inputs.iter().flatten().map(Vec::as_slice).collect();
+        let results = circuit
+            .evaluate_rows(&taken)
+            .expect("the encoding makes the inputs that the circuit takes");
+        let mut results = results.into_iter();
+        let of = |input: Option<_>| input.and_then(|_| results.next());
+        inputs.into_iter().map(of).collect::<Vec<_>>()
+    };
+    rows.chunks(ROWS).flat_map(of_some).collect()
 }
 
 /// Normal deviates from BLAKE3 output, by the Box-Muller transform.

@@ -289,6 +289,7 @@ fn mixtures_and_functions_of_leaves_are_few_scores() {
             Estimator::Lookups(model) => ("look-ups", model.bias.len()),
             Estimator::Layers(model) => ("layers", model.bias.len()),
             Estimator::Neighbours(model) => ("neighbours", model.bias.len()),
+            Estimator::Stacked(model) => ("trees over scores", model.trees.scores),
         };
         let families: Vec<_> = model.estimators.iter().map(family).collect();
         (families, model.outputs.len())

@@ -1,19 +1,21 @@
 //! Nearest neighbours, compiled: votes in the clear against the library's own predictions on the
 //! test rows, and what is refused.
 
+#[path = "support/encrypted.rs"]
+mod encrypted;
 mod support;
 
-use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, Node, NodeId, Output, Pack, Rotated};
 use cipherfn_compiler::Compiled;
 use cipherfn_compiler::read::read_model;
-use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
+use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Bits, Encoding};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{InputValues, encrypt_row};
-use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply};
+use cipherfn_scheme::query::InputValues;
+use cipherfn_scheme::{bootstrap, noise};
 use cipherfn_table::Table;
+use encrypted::{Keys, values};
 use std::fs;
 use std::time::Instant;
 use support::{library, try_compile};
@@ -107,52 +109,6 @@ fn votes_give_means_of_targets() {
     let error = (errors.sum::<f64>() / inside.len() as f64).sqrt();
     println!("{} of {all} rows inside, error {error}", inside.len());
     assert!(error < 0.02, "{error}");
-}
-
-/// What a model's ranks and votes are on ciphertexts.
-struct Keys {
-    secret: SecretKey,
-    expanded: ExpandedEvaluationKey,
-}
-
-impl Keys {
-    fn of(circuit: &Circuit) -> Self {
-        let set = ParameterSet::by_name(&circuit.parameter_set).unwrap();
-        let secret = SecretKey::generate(set).unwrap();
-        let mut expanded = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
-        let part = circuit.bootstrap.as_deref().unwrap();
-        let part = EvaluationKey::generate_part(&secret, part).unwrap();
-        expanded.add(&part).unwrap();
-        Self { secret, expanded }
-    }
-
-    /// Phases of a circuit's outputs on an encrypted row.
-    fn phases(&self, circuit: &Circuit, values: &[InputValues]) -> Vec<i64> {
-        let prepared = PreparedCircuit::new(circuit).unwrap();
-        let query = encrypt_row(&self.secret, prepared.inputs(), values).unwrap();
-        let mut workspace = Workspace::default();
-        let expanded = Some(&self.expanded);
-        let answer = prepared.evaluate_row(expanded, &query, &mut workspace);
-        reply::decrypt_row(&self.secret, prepared.outputs(), &answer.unwrap()).unwrap()
-    }
-}
-
-/// Feature vectors of test rows, as the circuit takes them.
-fn values(name: &str, compiled: &Compiled, rows: usize) -> Vec<Vec<InputValues>> {
-    let folder = library(name);
-    let specs = compiled.specs.specs();
-    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
-    let text = fs::read(folder.join("test.csv")).unwrap();
-    let all = Table::open("test.csv", text.as_slice()).unwrap();
-    let all = all
-        .select(&specs.columns, specs.preprocess.inputs())
-        .unwrap();
-    all.take(rows)
-        .map(|row| {
-            let features = model.features_of(row.unwrap()).unwrap();
-            InputValues::all(&specs.inputs, &features).unwrap()
-        })
-        .collect()
 }
 
 /// Encrypted rows have the labels that the library gives them.

@@ -32,6 +32,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
     max_error: float | None = None,
     fit: str | None = None,
     classes: list[str] | None = None,
+    combiner: Literal["auto", "client", "server"] = "auto",
     uncertainty: bool = False,
 ) -> Model:
     """Compiles a trained model for encrypted rows, and holds it to the model's own predictions.
@@ -73,6 +74,9 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         ``"lambda"``, or memory, time and size of a function, such as ``"1769MB,5s,1MB"``: compile what fits it.
     classes
         Names of the classes, for files that hold none.
+    combiner
+        Who evaluates trees over other estimators' results (stacking): the ``"client"``, over decrypted results, with the trees in
+        the specs and at most 1,024 nodes; the ``"server"``, by comparing encrypted results; or ``"auto"``, the client where it can.
     uncertainty
         Predict the standard deviation of a forest's trees beside each prediction.
 
@@ -121,6 +125,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         "min_agreement": min_agreement,
         "max_error": max_error,
         "fit": fit,
+        "combiner": combiner,
         "uncertainty": uncertainty,
     }
     own_classes = getattr(model, "classes_", None)

@@ -115,7 +115,10 @@ impl<'a> Leafwise<'a> {
                 [tree] => Some((ensemble, tree)),
                 _ => None,
             },
-            Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => None,
+            Function::Linear(_)
+            | Function::Lookups(_)
+            | Function::Nearest(_)
+            | Function::Stacked(_) => None,
         }
     }
 
@@ -165,7 +168,10 @@ impl<'a> Leafwise<'a> {
         let mut atoms = entries.iter().flat_map(|own| &own.terms);
         let estimator = match atoms.next()?.0 {
             Atom::Target { estimator, .. } => estimator,
-            Atom::Feature { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => return None,
+            Atom::Feature { .. }
+            | Atom::LookUp { .. }
+            | Atom::Vote { .. }
+            | Atom::Chosen { .. } => return None,
         };
         let same = |atom| matches!(atom, Atom::Target { estimator: own, .. } if own == estimator);
         if !atoms.all(|&(atom, _)| same(atom)) {
@@ -198,7 +204,7 @@ fn at_leaf(combination: &Combination, leaf: &[(u32, f64)]) -> f64 {
     };
     let term = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::Target { target, .. } => factor * of_target(target),
-        Atom::Feature { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => 0.0,
+        Atom::Feature { .. } | Atom::LookUp { .. } | Atom::Vote { .. } | Atom::Chosen { .. } => 0.0,
     };
     combination.constant + combination.terms.iter().map(term).sum::<f64>()
 }
@@ -251,7 +257,10 @@ mod tests {
         assert!(matches!(found.places[left.index()], Place::Unused));
         let leaves = found.made.iter().flat_map(|made| match &made.function {
             Function::Trees(trees) => trees.leaves().collect::<Vec<_>>(),
-            Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => Vec::new(),
+            Function::Linear(_)
+            | Function::Lookups(_)
+            | Function::Nearest(_)
+            | Function::Stacked(_) => Vec::new(),
         });
         let values: Vec<f64> = leaves.flatten().map(|&(_, value)| value).collect();
         assert_eq!(values, [3.0, 4.0, 5.0, 7.0]);

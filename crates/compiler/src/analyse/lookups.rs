@@ -33,6 +33,15 @@ pub(crate) struct FormwisePass<'a> {
     budget: usize,
 }
 
+/// A value's entries as functions of forms; nothing of it is evaluated yet.
+pub(crate) struct Links {
+    /// For each entry, the function that it is; none of a constant one.
+    pub(crate) units: Vec<Option<u32>>,
+    /// For each entry, what it is where it is constant.
+    pub(crate) constants: Vec<f64>,
+    pub(crate) lookups: Lookups,
+}
+
 impl<'a> FormwisePass<'a> {
     pub(crate) fn new(ir: &'a Ir) -> Self {
         Self {
@@ -92,6 +101,24 @@ impl<'a> FormwisePass<'a> {
         });
         self.combinations.insert(id, Rc::clone(&found));
         Ok(Some(found))
+    }
+
+    /// A value's entries as functions of forms, as far as it was met as such.
+    pub(crate) fn links(
+        &self,
+        id: ValueId,
+        places: &[Place],
+    ) -> Result<Option<Links>, CompileError> {
+        let Some(directions) = self.values.get(&id).cloned() else {
+            return Ok(None);
+        };
+        let extraction = Extraction::of(self, id, &directions, places);
+        let units = directions.iter().zip(&extraction.unit_of);
+        Ok(Some(Links {
+            units: units.map(|(own, unit)| own.map(|_| *unit)).collect(),
+            constants: extraction.constants()?,
+            lookups: extraction.lookups()?,
+        }))
     }
 
     /// The entries of a value that only moves those of others: what several steps read of a layer is
@@ -175,8 +202,12 @@ impl<'a> FormwisePass<'a> {
         if combination.as_constant().is_some() {
             return Some(None);
         }
-        let is_term =
-            |(atom, _): &(Atom, f64)| !matches!(atom.kind(), AtomKind::Trees | AtomKind::Votes);
+        let is_term = |(atom, _): &(Atom, f64)| {
+            !matches!(
+                atom.kind(),
+                AtomKind::Trees | AtomKind::Votes | AtomKind::Choices
+            )
+        };
         if !combination.terms.iter().all(is_term) {
             return None;
         }

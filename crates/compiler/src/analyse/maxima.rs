@@ -49,7 +49,12 @@ impl Maxima {
     ) -> Result<Option<Rc<[Combination]>>, CompileError> {
         let atoms = arguments.iter().flat_map(|own| own.iter());
         let mut atoms = atoms.flat_map(|own| &own.terms);
-        if atoms.any(|(atom, _)| matches!(atom.kind(), AtomKind::Trees | AtomKind::Votes)) {
+        if atoms.any(|(atom, _)| {
+            matches!(
+                atom.kind(),
+                AtomKind::Trees | AtomKind::Votes | AtomKind::Choices
+            )
+        }) {
             return Ok(None);
         }
         let len = ir.program.tensor_type(id).len;
@@ -67,7 +72,10 @@ impl Maxima {
             .sum();
         let before = made.iter().map(|call| match &call.function {
             Function::Lookups(own) => own.forms.len(),
-            Function::Trees(_) | Function::Linear(_) | Function::Nearest(_) => 0,
+            Function::Trees(_)
+            | Function::Linear(_)
+            | Function::Nearest(_)
+            | Function::Stacked(_) => 0,
         });
         let node = ir.step(id).map_or("", |step| &step.node);
         CompileError::check_functions(node, before.sum::<usize>() + functions)?;

@@ -2,12 +2,13 @@
 //!
 //! What is computed from the columns alone lies before them. What an estimator gives of such a
 //! value, and everything affine in it, is in them: it costs the server no more than the estimator
-//! itself. The rest lies behind. An estimator over a value behind others (stacking) lies behind,
-//! too: the client evaluates it.
+//! itself. The rest lies behind. A linear estimator over a value behind others (stacking) lies behind,
+//! too: the client evaluates it. Trees over such a value lie behind or in them (`stacked`).
 
 mod estimators;
 mod features;
 mod layers;
+mod stacked;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use super::maxima::Maxima;
 use super::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Combination, EstimatorCall, Function, Ir};
+use crate::options::Combiner;
 use cipherfn_program::{EntryKind, Op, ValueId};
 use std::rc::Rc;
 
@@ -35,7 +37,7 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     let mut pass = PlacesPass {
         ir,
         // A matrix product on the way to a stated estimator prepares the row.
-        preparation: ir.ancestors(prepared(ir)),
+        preparation: preparation(ir),
         affine: AffineDomain::new(ir),
         leafwise: Leafwise::new(ir),
         formwise: FormwisePass::new(ir),
@@ -60,11 +62,37 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     })
 }
 
-/// The arguments of estimators, but for distances: the server evaluates these.
-fn prepared(ir: &Ir) -> impl Iterator<Item = ValueId> {
+/// What the arguments of estimators are computed from, but for distances: the server evaluates these.
+/// Where it evaluates trees over other estimators as well, matrix products of what is not linear in the
+/// columns, and those before a nonlinear function, are layers of one of those.
+fn preparation(ir: &Ir) -> Vec<bool> {
     let stated = ir.estimators.iter();
     let stated = stated.filter(|own| !matches!(own.function, Function::Nearest(_)));
-    stated.map(|estimator| estimator.argument)
+    let arguments: Vec<ValueId> = stated.map(|estimator| estimator.argument).collect();
+    if ir.combiner != Combiner::Server {
+        return ir.ancestors(arguments);
+    }
+    let is_linear = |op: &Op| is_candidate(op) || matches!(op, Op::Cast { .. });
+    let mut linear = vec![true; ir.first_step()];
+    linear[ir.results().index()] = false;
+    for step in ir.program.steps() {
+        let arguments = step.op.arguments();
+        let all = arguments.iter().all(|id| linear[id.index()]);
+        let own = is_linear(&step.op) && all;
+        linear.push(own || matches!(step.op, Op::Constant(_)));
+    }
+    let mut prepares = vec![false; linear.len()];
+    let mut open = arguments;
+    while let Some(id) = open.pop() {
+        let op = ir.step(id).map(|step| &step.op);
+        if matches!(op, Some(Op::MatMul { .. })) && !linear[id.index()] {
+            continue;
+        }
+        if !std::mem::replace(&mut prepares[id.index()], true) && op.is_some_and(is_linear) {
+            open.extend(ir.arguments(id));
+        }
+    }
+    prepares
 }
 
 /// Values behind the estimators that only affine ones were computed from are of no use any more.

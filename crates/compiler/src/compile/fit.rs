@@ -73,12 +73,7 @@ fn levels(compilation: &Compilation<'_>) -> Result<Vec<Options>, CompileError> {
     let asked = compilation.options;
     let estimators = &compilation.model.estimators;
     let has = |kind: fn(&Estimator) -> bool| estimators.iter().any(kind);
-    let looks_up = has(|own| {
-        matches!(
-            own,
-            Estimator::Lookups(_) | Estimator::Layers(_) | Estimator::Neighbours(_)
-        )
-    });
+    let looks_up = has(Estimator::looks_up);
     let has_trees = has(|own| matches!(own, Estimator::Trees(_) | Estimator::LinearTrees(_)));
     let usual = asked.profile.usual_precision();
     let (highest, lowest) = match (asked.precision, compilation.bits_for_labels(usual)?) {

@@ -6,12 +6,10 @@ use crate::families::Facts;
 use crate::model::Model;
 use crate::options::{FeatureMode, Options};
 use crate::report::{
-    Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SharedSizes,
-    SizeReport, TargetReport,
+    Agreement, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TargetReport,
 };
 use cipherfn_protocol::specs::ScoreDecoding;
 use cipherfn_scheme::noise::Deviation;
-use std::collections::BTreeMap;
 
 /// What the report is about.
 pub(super) struct Subject<'a> {
@@ -68,7 +66,7 @@ impl Subject<'_> {
         let (first, others) = self.regions.split_first().expect("a model has a region");
         let facts = others
             .iter()
-            .fold(first.clone(), |facts, other| join(&facts, other));
+            .fold(first.clone(), |facts, other| facts.join(other));
         let mut notes = model.summary.notes.clone();
         notes.extend(self.checks.notes);
         if model.estimators.len() > 1 {
@@ -209,48 +207,5 @@ impl Checks {
             ));
         }
         warnings
-    }
-}
-
-/// What holds for two regions together: precision is that of the worse one.
-fn join(one: &Facts, other: &Facts) -> Facts {
-    let reserve = |facts: &Facts| facts.bits - facts.target_bits;
-    let worse = if reserve(one) <= reserve(other) {
-        one
-    } else {
-        other
-    };
-    let features = |a: &FeatureReport, b: &FeatureReport| FeatureReport {
-        mode: format!("{} and {}", a.mode, b.mode),
-        revealed: format!("{}; {}", a.revealed, b.revealed),
-        encoded: [a.encoded.as_slice(), b.encoded.as_slice()].concat(),
-        with_decimals: a.with_decimals.or(b.with_decimals),
-    };
-    Facts {
-        target_bits: worse.target_bits,
-        bits: worse.bits,
-        range_of: worse.range_of,
-        bound: one.bound.max(other.bound),
-        features: features(&one.features, &other.features),
-        work: one.work.join(&other.work),
-        trees: one.trees.or(other.trees),
-        layers: [one.layers.as_slice(), other.layers.as_slice()].concat(),
-        query_bytes: one.query_bytes + other.query_bytes,
-        reply_bytes: one.reply_bytes + other.reply_bytes,
-        shared: (one.shared.is_some() || other.shared.is_some()).then(|| {
-            let (one, other) = (one.sizes_in_batch(), other.sizes_in_batch());
-            SharedSizes {
-                query_row: one.query_row + other.query_row,
-                reply_row: one.reply_row + other.reply_row,
-            }
-        }),
-        key_parts: {
-            let both = one.key_parts.iter().chain(&other.key_parts);
-            both.map(|part| (part.name, *part))
-                .collect::<BTreeMap<_, _>>()
-                .into_values()
-                .collect()
-        },
-        warnings: [one.warnings.as_slice(), other.warnings.as_slice()].concat(),
     }
 }

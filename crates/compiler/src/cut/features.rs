@@ -1,7 +1,7 @@
 //! The feature vector, and the estimators over it.
 
 use super::scores::RawScores;
-use super::{lookups, neighbours, trees};
+use super::{lookups, neighbours, stacked, trees};
 use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, AtomKind, Combination, Ir};
@@ -30,7 +30,7 @@ pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
 pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<Cut, CompileError> {
-    let [of_trees, of_lookups, of_votes, of_linear] =
+    let [of_trees, of_lookups, of_votes, of_choices, of_linear] =
         AtomKind::ALL.map(|kind| scores.of_kind(kind));
     let mut used = feature_entries(of_linear);
     let layer = lookups::UsedLookups::of(ir, of_lookups);
@@ -39,6 +39,8 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<C
     if let Some(nearest) = &nearest {
         used.extend(feature_entries(nearest.distances()));
     }
+    let stacked = stacked::UsedStacks::of(ir, of_choices);
+    used.extend(feature_entries(stacked.forms(ir)));
     let ensembles = trees::Uses::of(of_trees);
     let splits = ensembles.entries(ir, &mut used);
     let places: FeaturePlaces = used.iter().copied().zip(0..).collect();
@@ -52,6 +54,9 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<C
     }
     if let Some(nearest) = nearest {
         estimators.push(nearest.placed(of_votes, &places)?);
+    }
+    if !of_choices.is_empty() {
+        estimators.push(Estimator::Stacked(stacked.placed(ir, of_choices, &places)?));
     }
     if !of_linear.is_empty() {
         estimators.push(Estimator::Linear(linear(of_linear, &places)?));
@@ -73,7 +78,7 @@ fn feature_entries<'a>(sums: impl IntoIterator<Item = &'a Combination>) -> Entri
     let atoms = sums.into_iter().flat_map(|sum| &sum.terms);
     let entry = |&(atom, _): &(Atom, f64)| match atom {
         Atom::Feature { value, entry } => Some((value, entry)),
-        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => None,
+        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } | Atom::Chosen { .. } => None,
     };
     atoms.filter_map(entry).collect()
 }

@@ -47,7 +47,10 @@ impl UsedLookups {
                 lookups: lookups.clone(),
                 used: used.into_iter().collect(),
             }),
-            Function::Trees(_) | Function::Linear(_) | Function::Nearest(_) => None,
+            Function::Trees(_)
+            | Function::Linear(_)
+            | Function::Nearest(_)
+            | Function::Stacked(_) => None,
         };
         let mut parts: Vec<UsedEstimator> = used.into_iter().filter_map(part).collect();
         // Those of the row alone first, wherever the graph has them: they can be looked up.
@@ -126,7 +129,7 @@ impl UsedEstimator {
     }
 }
 
-fn is_of_functions(sum: &Combination) -> bool {
+pub(super) fn is_of_functions(sum: &Combination) -> bool {
     let mut atoms = sum.terms.iter();
     atoms.any(|(atom, _)| matches!(atom, Atom::LookUp { .. }))
 }
@@ -135,7 +138,7 @@ fn is_of_functions(sum: &Combination) -> bool {
 pub(super) fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearForm {
     let weight = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::Feature { value, entry } => Some((places[&(value, entry)], factor)),
-        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => None,
+        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } | Atom::Chosen { .. } => None,
     };
     LinearForm {
         weights: sum.terms.iter().filter_map(weight).collect(),
@@ -147,7 +150,9 @@ pub(super) fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearFo
 fn inner(sum: &Combination, units: &UnitPlaces) -> Vec<(u32, f64)> {
     let weight = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::LookUp { estimator, entry } => Some((units[&(estimator, entry)] as u32, factor)),
-        Atom::Target { .. } | Atom::Vote { .. } | Atom::Feature { .. } => None,
+        Atom::Target { .. } | Atom::Vote { .. } | Atom::Chosen { .. } | Atom::Feature { .. } => {
+            None
+        }
     };
     sum.terms.iter().filter_map(weight).collect()
 }

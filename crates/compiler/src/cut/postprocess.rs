@@ -167,7 +167,7 @@ impl AnswerProgram<'_> {
         let results = match &estimator.function {
             Function::Linear(map) => steps.linear(argument, map)?,
             Function::Trees(ensemble) => steps.trees(argument, ensemble)?,
-            Function::Lookups(_) | Function::Nearest(_) => {
+            Function::Lookups(_) | Function::Nearest(_) | Function::Stacked(_) => {
                 return Err(ir.invalid(id, "it has no results"));
             }
         };

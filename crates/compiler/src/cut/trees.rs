@@ -8,7 +8,7 @@ use cipherfn_program::ValueId;
 use std::collections::BTreeMap;
 
 /// For each target of an ensemble, the raw scores that it counts in, with factors.
-type TargetScores = BTreeMap<u32, Vec<(u32, f64)>>;
+pub(super) type TargetScores = BTreeMap<u32, Vec<(u32, f64)>>;
 
 /// The ensembles that raw scores are sums of, by estimator.
 pub(super) struct Uses(BTreeMap<u32, TargetScores>);
@@ -18,7 +18,9 @@ impl Uses {
         let mut uses: BTreeMap<u32, TargetScores> = BTreeMap::new();
         for (score, raw) in scores.iter().zip(0..) {
             for &(atom, factor) in &score.terms {
-                if let Atom::Target { estimator, target } = atom {
+                if let Atom::Target { estimator, target } | Atom::Chosen { estimator, target } =
+                    atom
+                {
                     let targets = uses.entry(estimator).or_default();
                     targets.entry(target).or_default().push((raw, factor));
                 }
@@ -35,9 +37,19 @@ impl Uses {
             let estimator = &ir.estimators[estimator as usize];
             match &estimator.function {
                 Function::Trees(ensemble) => Some((estimator.argument, ensemble, targets)),
-                Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => None,
+                Function::Linear(_)
+                | Function::Lookups(_)
+                | Function::Nearest(_)
+                | Function::Stacked(_) => None,
             }
         })
+    }
+
+    /// All estimators, with their targets.
+    pub(super) fn targets(&self) -> impl Iterator<Item = (u32, &TargetScores)> {
+        self.0
+            .iter()
+            .map(|(&estimator, targets)| (estimator, targets))
     }
 
     /// Adds the entries that the trees are built on, asked for or not: which ones the trees use is
@@ -102,7 +114,7 @@ impl Uses {
 }
 
 /// A tree with features and leaves in terms of the whole model.
-fn placed(tree: &Tree, targets: &TargetScores, place: impl Fn(u32) -> u32) -> Tree {
+pub(super) fn placed(tree: &Tree, targets: &TargetScores, place: impl Fn(u32) -> u32) -> Tree {
     let leaf = |values: &[(u32, f64)]| {
         let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
         for (target, value) in values {

@@ -6,7 +6,8 @@
 use super::scores::ScoreMap;
 use crate::error::CompileError;
 use crate::model::{
-    Estimator, LayeredModel, LinearModel, LookupModel, Model, NeighbourModel, TreeEnsemble,
+    Estimator, LayeredModel, LinearModel, LookupModel, Model, NeighbourModel, StackedModel,
+    TreeEnsemble,
 };
 use cipherfn_program::{ProgramBuilder, RowProgram, Tensor};
 
@@ -53,7 +54,7 @@ pub(crate) fn fold_constants(model: &mut Model) -> Result<(), CompileError> {
 /// What an estimator gives every row, if that is always the same.
 fn constant(estimator: &Estimator) -> Option<Vec<f64>> {
     match estimator {
-        Estimator::Trees(trees) => {
+        Estimator::Trees(trees) | Estimator::Stacked(StackedModel { trees, .. }) => {
             let map = ScoreMap::of_trees(trees);
             let scores = map.scores.iter().map(|score| score.offset).collect();
             map.carried.is_empty().then_some(scores)

@@ -49,7 +49,8 @@ impl Lattice {
             | Estimator::LinearTrees(_)
             | Estimator::Lookups(_)
             | Estimator::Layers(_)
-            | Estimator::Neighbours(_) => None,
+            | Estimator::Neighbours(_)
+            | Estimator::Stacked(_) => None,
         };
         found.unwrap_or_else(|| vec![None; estimator.scores()])
     }

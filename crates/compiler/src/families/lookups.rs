@@ -31,6 +31,7 @@ mod neighbours;
 mod outputs;
 mod plan;
 mod rounding;
+mod stacked;
 #[cfg(test)]
 mod testing;
 mod unlike;
@@ -184,6 +185,31 @@ fn too_far_off(what: &str, error: f64, most: f64) -> String {
         percent(error),
         percent(most)
     )
+}
+
+/// Refuses what gives too few of the model's labels, or, where there are none, too inexact predictions;
+/// with what limits it.
+fn check_answers(
+    labels: Option<f64>,
+    error: f64,
+    options: &Options,
+    limit: impl FnOnce() -> String,
+) -> Result<(), CompileError> {
+    let (least, most) = (options.min_agreement, options.most_error());
+    let (found, option) = match labels {
+        Some(labels) if labels < least => (
+            too_few_labels("the label that the model gives", labels, least),
+            LOWER_AGREEMENT,
+        ),
+        None if error > most => (too_far_off("predictions", error, most), LARGER_ERROR),
+        _ => return Ok(()),
+    };
+    let limit = limit();
+    Err(CompileError::Unfaithful {
+        found,
+        limit,
+        option,
+    })
 }
 
 /// What most of a choice's error comes from, and what to try.

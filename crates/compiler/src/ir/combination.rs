@@ -11,6 +11,8 @@ pub(crate) enum Atom {
     LookUp { estimator: u32, entry: u32 },
     /// Whether a point is among the nearest of the row.
     Vote { estimator: u32, point: u32 },
+    /// A target of trees over what the server computes.
+    Chosen { estimator: u32, target: u32 },
     /// An entry of a value that is computed from the row.
     Feature { value: ValueId, entry: u32 },
 }
@@ -22,6 +24,7 @@ impl Atom {
             Self::Target { .. } => AtomKind::Trees,
             Self::LookUp { .. } => AtomKind::Lookups,
             Self::Vote { .. } => AtomKind::Votes,
+            Self::Chosen { .. } => AtomKind::Choices,
             Self::Feature { .. } => AtomKind::Linear,
         }
     }
@@ -33,11 +36,18 @@ pub(crate) enum AtomKind {
     Trees,
     Lookups,
     Votes,
+    Choices,
     Linear,
 }
 
 impl AtomKind {
-    pub(crate) const ALL: [Self; 4] = [Self::Trees, Self::Lookups, Self::Votes, Self::Linear];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Trees,
+        Self::Lookups,
+        Self::Votes,
+        Self::Choices,
+        Self::Linear,
+    ];
 }
 
 /// `constant + sum of factor * atom`; atoms increase, factors are not zero.

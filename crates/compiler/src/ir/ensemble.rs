@@ -22,6 +22,15 @@ impl Ensemble {
         self.trees.iter().map(|tree| tree.nodes.len()).sum()
     }
 
+    /// What leaves are multiplied with.
+    pub(crate) fn factor(&self) -> f64 {
+        if self.average {
+            1.0 / self.trees.len() as f64
+        } else {
+            1.0
+        }
+    }
+
     /// All leaves: the targets that they add to, with values.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &[(u32, f64)]> {
         let nodes = self.trees.iter().flat_map(|tree| &tree.nodes);

@@ -2,8 +2,8 @@
 //! libraries' own outputs.
 
 use super::{
-    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model,
-    NeighbourModel, Test, Tree, TreeEnsemble, TreeNode,
+    ComparedNumber, Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel,
+    Model, NeighbourModel, StackedModel, Test, Tree, TreeEnsemble, TreeNode,
 };
 use cipherfn_program::{ProgramError, RowProgram, Tensor};
 
@@ -66,6 +66,7 @@ impl Estimator {
             Self::Lookups(model) => model.raw_scores(features),
             Self::Layers(model) => model.raw_scores(features),
             Self::Neighbours(model) => model.raw_scores(features),
+            Self::Stacked(model) => model.raw_scores(features),
         }
     }
 }
@@ -127,6 +128,34 @@ impl NeighbourModel {
     pub(crate) fn distances_of(&self, features: &[f32]) -> Vec<f64> {
         let forms = self.distances.iter();
         forms.map(|form| form.of(features)).collect()
+    }
+}
+
+impl StackedModel {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let numbers = self.numbers_of(features);
+        let above = self.comparisons.iter();
+        let above = above.map(|own| numbers[own.number as usize] > own.threshold);
+        self.scores_of(above)
+    }
+
+    /// What is compared.
+    pub(crate) fn numbers_of(&self, features: &[f32]) -> Vec<f64> {
+        let number = |number: &ComparedNumber| match number {
+            ComparedNumber::Form(form) => form.of(features),
+            ComparedNumber::Score(estimator) => {
+                let scores = estimator.raw_scores(features);
+                scores.first().copied().unwrap_or(f64::NAN)
+            }
+        };
+        self.numbers.iter().map(number).collect()
+    }
+
+    /// Raw scores where comparisons have these answers.
+    pub(crate) fn scores_of(&self, answers: impl Iterator<Item = bool>) -> Vec<f64> {
+        let answers: Vec<f32> = answers.map(|own| f32::from(u8::from(own))).collect();
+        self.trees.raw_scores(&answers)
     }
 }
 

@@ -120,6 +120,10 @@ impl Display for LayerReport {
         let whole = format_args!("({on_whole_torus} on the whole torus)");
         let name = self.nodes.join(", ");
         match deep {
+            Some(deep) if deep.choices > 0 => {
+                let work = format_args!("{name}: {} choices by numbers", deep.choices);
+                line(f, "layer", work)?;
+            }
             Some(deep) if deep.bootstraps > 0 => {
                 let work = format_args!("{name}: {} bootstraps {whole}", deep.bootstraps);
                 line(f, "layer", work)?;

@@ -4,6 +4,7 @@ use super::PlacesPass;
 use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, Combination, Ensemble, Function, LinearMap};
+use crate::options::Combiner;
 use cipherfn_program::ValueId;
 use std::rc::Rc;
 
@@ -26,11 +27,7 @@ impl PlacesPass<'_> {
                 if !self.of(argument).is_before() {
                     return self.trees_behind(id, argument, ensemble);
                 }
-                let factor = if ensemble.average {
-                    1.0 / ensemble.trees.len() as f64
-                } else {
-                    1.0
-                };
+                let factor = ensemble.factor();
                 let target = |&entry: &u32| {
                     let atom = Atom::Target {
                         estimator: index as u32,
@@ -52,30 +49,40 @@ impl PlacesPass<'_> {
                 Ok(Place::Affine(entries.iter().map(vote).collect()))
             }
             // Made on the way: no step reads its results.
-            Function::Lookups(_) => Ok(Place::Behind { nonlinear: None }),
+            Function::Lookups(_) | Function::Stacked(_) => Ok(Place::Behind { nonlinear: None }),
         }
     }
 
-    /// Trees over other estimators' results: the client evaluates them, if they are few.
+    /// Trees over other estimators' results: evaluated by the client or by the server.
     fn trees_behind(
-        &self,
+        &mut self,
         id: ValueId,
         argument: ValueId,
         ensemble: &Ensemble,
     ) -> Result<Place, CompileError> {
-        if ensemble.nodes() <= MAX_CLIENT_NODES {
-            let nonlinear = Some(id);
-            return Ok(Place::Behind { nonlinear });
+        let few = ensemble.nodes() <= MAX_CLIENT_NODES;
+        match self.ir.combiner {
+            Combiner::Auto | Combiner::Client if few => {
+                let nonlinear = Some(id);
+                return Ok(Place::Behind { nonlinear });
+            }
+            Combiner::Client => return Err(self.large_trees(id, argument)),
+            Combiner::Auto | Combiner::Server => {}
         }
+        Ok(Place::Affine(self.stacked(id, argument, ensemble)?))
+    }
+
+    /// Trees that are too large for the client.
+    fn large_trees(&self, id: ValueId, argument: ValueId) -> CompileError {
         let through = self.nonlinear(argument).and_then(|id| self.ir.step(id));
         let through = through.and_then(|step| self.ir.nodes.get(&step.node));
         let through = through.map_or_else(String::new, |node| format!(" through {node}"));
-        Err(self.ir.unsupported(
+        self.ir.unsupported(
             id,
             format!("its input comes from another estimator{through}, and its trees are large"),
-            "over other estimators: linear models, and trees of at most 1,024 nodes, which the \
-             client evaluates",
-        ))
+            "evaluated by the client, over other estimators: linear models, and trees of at most \
+             1,024 nodes; --combiner server has the server evaluate trees",
+        )
     }
 
     fn linear(

@@ -42,6 +42,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
             scores: &[],
             region: &[0],
         },
+        reach: None,
     })
 }
 

@@ -163,6 +163,7 @@ impl<'a> LayerProblem<'a> {
             entries,
             scores: &self.scores,
             features: self.spans.len(),
+            reach: self.setting.reach,
         }
     }
 

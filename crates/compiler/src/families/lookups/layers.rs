@@ -188,6 +188,7 @@ impl FoundLayers<'_> {
             error_without_noise: fidelity.exact_error,
             limit,
             deep: Some(DeepReport {
+                choices: 0,
                 bootstraps: work.bootstraps as usize,
                 range: curves.iter().fold((0.0, 0.0), |(low, high), curve| {
                     let end = curve.low + curve.step * curve.steps as f64;

@@ -38,20 +38,18 @@ mod simulate;
 mod tests;
 mod votes;
 
+use super::check_answers;
 use super::fidelity::Fidelity;
 use super::plan::Planned;
-use super::{LARGER_ERROR, LOWER_AGREEMENT, too_far_off, too_few_labels};
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
 use crate::model::NeighbourModel;
-use crate::options::Options;
 use crate::report::{Bound, DeepReport, LayerReport};
 use choice::NeighbourChoice;
 use places::DistanceSteps;
 use problem::NeighbourProblem;
 use rounds::Round;
-use simulate::NeighbourAgreement;
 use votes::Votes;
 
 impl Family for NeighbourModel {
@@ -63,7 +61,8 @@ impl Family for NeighbourModel {
         let backend = setting.backend;
         let problem = NeighbourProblem::of(self, setting)?;
         let choice = problem.choose()?;
-        choice.agreement.check(setting.options, || {
+        let agreement = &choice.agreement;
+        check_answers(agreement.labels, agreement.error, setting.options, || {
             format!("node \"{}\" limits it, by {}", self.node, limit(&choice))
         })?;
         let circuit = choice.circuit(&problem);
@@ -93,29 +92,6 @@ impl Family for NeighbourModel {
         plan.facts.bits = plan.facts.bits.max(0.0);
         plan.facts.target_bits = plan.facts.bits;
         Ok(plan)
-    }
-}
-
-impl NeighbourAgreement {
-    fn check(&self, options: &Options, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
-        let (least, most) = (options.min_agreement, options.most_error());
-        let (found, option) = match self.labels {
-            Some(labels) if labels < least => (
-                too_few_labels("the label that the model gives", labels, least),
-                LOWER_AGREEMENT,
-            ),
-            None if self.error > most => {
-                let found = too_far_off("predictions", self.error, most);
-                (found, LARGER_ERROR)
-            }
-            _ => return Ok(()),
-        };
-        let limit = limit();
-        Err(CompileError::Unfaithful {
-            found,
-            limit,
-            option,
-        })
     }
 }
 
@@ -190,6 +166,7 @@ impl NeighbourProblem<'_> {
                 error_without_noise: agreement.exact_error,
                 limit: limit(choice).into(),
                 deep: Some(DeepReport {
+                    choices: 0,
                     bootstraps: points,
                     range: (0.0, round.ranks as f64),
                     bits: (0.5 / round.deviation(round.ranks as f64)).log2(),

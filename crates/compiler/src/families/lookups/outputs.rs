@@ -8,6 +8,9 @@ use crate::model::LookupModel;
 
 /// How much wider than over the calibration rows the scores' range is.
 const MARGIN: f64 = 2.0;
+/// The same of scores that are compared with others: a difference reaches from one end of the range to
+/// a value beyond the other.
+pub(super) const MARGIN_OF_COMPARED: f64 = 2.5;
 /// Least part of the widest score's range that a score is given.
 const LEAST_RANGE: f64 = 1e-6;
 /// What 64-bit floats make of a constant, as a part of it.
@@ -45,12 +48,14 @@ pub(super) struct OutputFit<'a> {
     pub(super) scores: &'a [Vec<f64>],
     /// Number of features.
     pub(super) features: usize,
+    /// See [`ranges`].
+    pub(super) reach: Option<(f64, f64)>,
 }
 
 impl OutputFit<'_> {
     /// Sums of tables whose errors have these variances.
     pub(super) fn sums(&self, variances: &[f64]) -> OutputSums {
-        let (scales, centres) = ranges(self.scores);
+        let (scales, centres) = ranges(self.scores, self.reach);
         // In the torus, a table at full size.
         let wanted: Vec<Vec<f64>> = self
             .model
@@ -208,12 +213,15 @@ pub(super) fn check_scores(
     Ok(())
 }
 
-/// What a whole torus stands for, and the middle, of each score.
-pub(super) fn ranges(scores: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+/// What a whole torus stands for, and the middle, of each score; `reach`: from and to which value it is
+/// compared, where it is.
+pub(super) fn ranges(scores: &[Vec<f64>], reach: Option<(f64, f64)>) -> (Vec<f64>, Vec<f64>) {
+    let margin = reach.map_or(MARGIN, |_| MARGIN_OF_COMPARED);
+    let (from, to) = reach.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
     let of = |score: usize| {
         let values = || scores.iter().map(|row| row[score]);
-        let low = values().fold(f64::INFINITY, f64::min);
-        let high = values().fold(f64::NEG_INFINITY, f64::max);
+        let low = values().fold(from, f64::min);
+        let high = values().fold(to, f64::max);
         (low, high)
     };
     let ranges: Vec<(f64, f64)> = (0..scores.first().map_or(0, Vec::len)).map(of).collect();
@@ -222,7 +230,7 @@ pub(super) fn ranges(scores: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
         .map(|(low, high)| high - low)
         .fold(0.0, f64::max);
     let least = (LEAST_RANGE * widest).max(f64::MIN_POSITIVE.sqrt());
-    let scale = |(low, high): &(f64, f64)| MARGIN * (high - low).max(least);
+    let scale = |(low, high): &(f64, f64)| margin * (high - low).max(least);
     (
         ranges.iter().map(scale).collect(),
         ranges

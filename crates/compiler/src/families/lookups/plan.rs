@@ -77,7 +77,7 @@ impl Planned<'_> {
 }
 
 /// Features as integers, or as they are.
-fn feature_report(grid: &[IntegerFeature], is_integer: bool) -> FeatureReport {
+pub(super) fn feature_report(grid: &[IntegerFeature], is_integer: bool) -> FeatureReport {
     let encoded = grid.iter().map(|own| EncodedFeature {
         name: own.name.clone(),
         form: if is_integer { "integer" } else { "coefficient" }.into(),

@@ -72,7 +72,7 @@ impl<'a> LayersProblem<'a> {
         for layer in &model.layers {
             starts.push(starts[starts.len() - 1] + layer.forms.len());
         }
-        let (scales, centres) = ranges(&scores);
+        let (scales, centres) = ranges(&scores, setting.reach);
         Ok(Self {
             model,
             setting,

@@ -2,8 +2,11 @@
 
 use super::{floats, int, ints, model, node, predict, read, refused, strings, tensor, tree, with};
 use crate::model::{Estimator, Test, TreeNode};
+use crate::options::Combiner;
 use crate::read::onnx::proto::attribute_type;
-use crate::write::proto::{AttributeProto, NodeProto};
+use crate::read::read_model_for;
+use crate::write::proto::{AttributeProto, ModelProto, NodeProto};
+use prost::Message;
 
 #[test]
 fn malformed_trees_are_refused() {
@@ -213,11 +216,12 @@ fn estimators_over_others_are_evaluated_behind_them() {
         let found = predict(&of_linear, [x, 0.0])[0];
         assert!((found - (3.0 * between - 0.5)).abs() < 1e-6, "{found}");
     }
-    // Four hundred stumps are more than the client evaluates.
+    // Four hundred stumps are more than the client evaluates, and sums of trees are nothing that the
+    // server compares.
     let parts = [
         "\"second\"",
-        "comes from another estimator through node \"the Sigmoid\"",
-        "linear models, and trees of at most",
+        "cannot compare what it takes of other estimators through node \"the Sigmoid\"",
+        "trees over sums of features, or of functions of the row",
     ];
     let bushes = (0..400_i64).flat_map(|id| [id; 3]).collect::<Vec<_>>();
     let of_each = |own: [i64; 3]| own.repeat(400);
@@ -236,7 +240,15 @@ fn estimators_over_others_are_evaluated_behind_them() {
         floats("target_weights", &[1.0; 800]),
     ];
     let many = attributes.into_iter().fold(tree(), with);
-    refused(&stacked(many), &parts);
+    refused(&stacked(many.clone()), &parts);
+    let at = |model: &ModelProto, combiner| {
+        read_model_for(&model.encode_to_vec(), combiner).map_err(|error| error.to_string())
+    };
+    let error = at(&stacked(many), Combiner::Client).unwrap_err();
+    assert!(error.contains("its trees are large"), "{error}");
+    assert!(error.contains("through node \"the Sigmoid\""), "{error}");
+    let error = at(&stacked(tree()), Combiner::Server).unwrap_err();
+    assert!(error.contains(parts[1]), "{error}");
 }
 
 #[test]
