@@ -522,8 +522,9 @@ fn trees_are_not_grown_by_counts_of_other_rows() {
         let mut both = vec![&mut counts.rows];
         both.extend(&mut counts.labels);
         // The leaves of each bin change places.
-        both.iter_mut()
-            .for_each(|own| own.chunks_mut(2).for_each(<[u64]>::reverse));
+        for own in both {
+            own.chunks_mut(2).for_each(<[u64]>::reverse);
+        }
     }
     assert!(grown.training.grow(3, &swapped).is_ok());
     let error = grown.grow(3, &swapped).unwrap_err().to_string();

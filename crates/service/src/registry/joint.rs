@@ -188,6 +188,7 @@ impl JointTraining {
     }
 
     /// It after its job has failed: there are no weights, and rows may be added or dropped for another one.
+    #[must_use]
     pub fn reopened(&self, failed: JobId) -> Self {
         Self {
             job: self.job.filter(|job| *job != failed),
