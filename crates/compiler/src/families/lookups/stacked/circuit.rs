@@ -34,7 +34,7 @@ pub(super) struct StackedCircuit<'a> {
 /// Torus values by coefficient.
 type Leaf = BTreeMap<u32, u64>;
 
-/// StackedNodes so far.
+/// What is made so far.
 struct StackedNodes<'a> {
     problem: &'a StackedProblem<'a>,
     gadget: Gadget,
