@@ -24,7 +24,9 @@ mod endpoint;
 mod error;
 mod expect;
 mod frames;
+mod going_on;
 mod joint;
+mod leaves;
 mod manifest;
 mod options;
 mod pace;
@@ -32,6 +34,7 @@ mod predict;
 mod register;
 mod retry;
 mod send;
+mod sent;
 mod sign;
 mod specs;
 mod train;
@@ -44,6 +47,7 @@ mod uploaded;
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
 pub use expect::BulkExpectation;
+pub use going_on::GoingOn;
 pub use joint::public_key_hash;
 pub use manifest::ManifestError;
 pub use options::{
@@ -51,6 +55,7 @@ pub use options::{
     Token,
 };
 pub use register::{Registered, Uploaded};
+pub use sent::OwnRows;
 pub use specs::{Fetched, FetchedProgram, FetchedTable};
 pub use train::RowsUpload;
 pub use uploaded::{RowsName, SameTraining, UploadedRows};

@@ -3,6 +3,7 @@
 mod descent;
 mod forms;
 pub mod leaves;
+mod start;
 mod statistics;
 
 pub use descent::{
@@ -10,4 +11,5 @@ pub use descent::{
     trained_weights,
 };
 pub use forms::{AskedForms, KeptModel};
+pub use start::encrypt_start;
 pub use statistics::{StatisticsError, contribute, error, open};

@@ -3,6 +3,7 @@
 mod add;
 mod declare;
 mod grants;
+mod list;
 
 use crate::connection::Connection;
 use crate::files::InputSource;
@@ -33,6 +34,7 @@ enum JointCommand {
     Grant(grants::GrantRows),
     Add(add::AddOwnRows),
     Show(ShowTraining),
+    List(list::ListTrainings),
     Revoke(grants::RevokeRows),
     Delete(DeleteTraining),
 }
@@ -76,6 +78,7 @@ impl Joint {
             JointCommand::Grant(command) => command.run(terminal),
             JointCommand::Add(command) => command.run(terminal),
             JointCommand::Show(command) => command.run(terminal),
+            JointCommand::List(command) => command.run(terminal),
             JointCommand::Revoke(command) => command.run(terminal),
             JointCommand::Delete(command) => command.run(terminal),
         }

@@ -1,6 +1,6 @@
 //! Training by a service on rows that owners have uploaded under the key holder's public key.
 
-use super::elsewhere::{train, whose};
+use super::elsewhere::{keys_at, train, whose};
 use super::rows;
 use super::unfinished::Unfinished;
 use super::{Train, clipped};
@@ -9,17 +9,17 @@ use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_client::training::{RowsEncryption, decrypt_weights};
+use cipherfn_client::training::{RowsEncryption, decrypt_weights, encrypt_start};
 use cipherfn_client_http::{
-    FetchedProgram, KeyRing, RowsName, SameTraining, Service, UploadedRows,
+    FetchedProgram, KeyRing, OwnRows, RowsName, SameTraining, Service, UploadedRows,
 };
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::training::{SET, noise_of};
-use cipherfn_training::descent::{RowsForm, Training, TrainingRows, accuracy};
+use cipherfn_serving::training::{SET, noise_of, required_parts};
+use cipherfn_training::descent::{DescentStart, RowsForm, Training, TrainingRows, accuracy};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ impl Train {
         };
         let name = self.name()?;
         self.output.outside(keys)?;
-        let inputs: Vec<_> = self.input.iter().collect();
+        let inputs: Vec<_> = self.input.iter().chain(&self.start).collect();
         let output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
@@ -53,7 +53,9 @@ impl Train {
             let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
             let training = &fetched.training;
             let own = self.own_rows(training, terminal)?;
-            let secret = self.keys_at(&service, &ring, terminal).await?;
+            let start = self.start_beside(training)?;
+            let parts = required_parts(ParameterSet::by_name(SET)?)?;
+            let secret = keys_at(&service, &ring, &parts, terminal).await?;
             let same = SameTraining {
                 service: service.url(),
                 program: &name,
@@ -61,20 +63,21 @@ impl Train {
                 key: secret.id(),
                 rows: RowsName {
                     table: table_hash(id, own.as_ref()),
-                    start: None,
+                    start: RowsName::of(&[], start.as_ref()).start,
                 },
             };
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
                 uploaded
             } else {
-                let given = (training, own.as_ref(), &secret);
-                let uploaded = beside(&service, (id, &same), given, terminal).await?;
+                let own = own_files((training, &secret), (start.as_ref(), own.as_ref()))?;
+                let uploaded = beside(&service, (id, &same), own, terminal).await?;
                 unfinished.write(&uploaded)?;
                 uploaded
             };
             let began = Instant::now();
             let steps = training.schedule_of(0, &uploaded.trained().owners)?.len();
-            let trained = train(&service, &uploaded, (&unfinished, steps), terminal).await;
+            let own_job = (&uploaded, &uploaded.declaration);
+            let trained = train(&service, own_job, (&unfinished, steps), terminal).await;
             let (job, result) = match trained {
                 Ok(trained) => trained,
                 Err(error) => {
@@ -98,6 +101,16 @@ impl Train {
         let target = self.target.as_deref();
         let read = |input| rows::read_owner_rows(training, target, &self.format, input, terminal);
         self.input.as_ref().map(read).transpose()
+    }
+
+    /// The weights that were given to start from.
+    fn start_beside(&self, training: &Training) -> Result<Option<DescentStart>> {
+        let Some(model) = &self.start else {
+            return Ok(None);
+        };
+        let start = rows::read_start(training, model)?;
+        start.require_near().with_context(|| model.name())?;
+        Ok(Some(start))
     }
 
     /// Checks and decrypts a result, and writes the model.
@@ -162,7 +175,10 @@ impl Train {
                 ),
             ];
             facts.extend(right.map(|right| ("right", right)));
-            facts.extend([("file", self.output.name()), ("program", whose(fetched))]);
+            facts.extend([
+                ("file", self.output.name()),
+                ("program", whose(fetched, fetched.training.hash())),
+            ]);
             facts.extend(joined.own.into_iter().flat_map(clipped));
             terminal::facts(facts)
         })
@@ -197,11 +213,27 @@ fn table_hash(id: TrainingId, own: Option<&TrainingRows>) -> Hash {
     Hash::of(&id.to_bytes().into_iter().chain(own).collect::<Vec<u8>>())
 }
 
-/// What owners have added, with the caller's own rows beside it.
+/// What the caller adds, encrypted: weights to start from, rows of its own.
+fn own_files(
+    (training, secret): (&Training, &Arc<SecretKey>),
+    (start, rows): (Option<&DescentStart>, Option<&TrainingRows>),
+) -> Result<OwnRows> {
+    let start = start.map(|start| encrypt_start(secret, training, start));
+    let rows = rows.map(|own| {
+        let plain = own.rows.as_slice().into();
+        RowsEncryption::new(Arc::clone(secret), training, plain, None)
+    });
+    Ok(OwnRows {
+        start: start.transpose()?,
+        rows: rows.transpose()?,
+    })
+}
+
+/// What owners have added, with what the caller adds beside it.
 async fn beside(
     service: &Service,
     (id, same): (TrainingId, &SameTraining<'_>),
-    (training, own, secret): (&Training, Option<&TrainingRows>, &Arc<SecretKey>),
+    own: OwnRows,
     terminal: Terminal,
 ) -> Result<UploadedRows> {
     let status = service.training(id).await?;
@@ -224,12 +256,7 @@ async fn beside(
             );
         }
     }
-    let own = own.map(|own| {
-        let plain = own.rows.as_slice().into();
-        RowsEncryption::new(Arc::clone(secret), training, plain, None)
-    });
-    let own = own.transpose()?;
-    let bytes = own.as_ref().map_or(0, RowsEncryption::bytes);
+    let bytes = own.rows.as_ref().map_or(0, RowsEncryption::bytes);
     let progress = terminal.progress(Some(bytes), Unit::Bytes, "uploading");
     let uploaded = service.upload_beside(&status, own, same.rows, |sent| {
         progress.set_position(sent.bytes);

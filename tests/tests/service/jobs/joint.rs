@@ -7,8 +7,8 @@ use super::refusals::problem;
 use super::training::{RING, left, parts, program, run_here, set, stack_with};
 use super::{Requests, file, send};
 use crate::stack::{Stack, name, tenants};
-use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
-use cipherfn_client_http::{RowsName, Service, ServiceError, public_key_hash};
+use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights, encrypt_start};
+use cipherfn_client_http::{OwnRows, RowsName, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
 use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::Uploads;
@@ -164,7 +164,7 @@ async fn owners_train_together_by_a_service() {
     );
     let nobody = alice
         .service
-        .upload_beside(&alice.declared, None, named(), |_| ());
+        .upload_beside(&alice.declared, OwnRows::default(), named(), |_| ());
     let nobody = nobody.await.expect_err("no rows").to_string();
     assert!(nobody.contains("no owner has added rows"), "{nobody}");
 
@@ -195,6 +195,12 @@ async fn owners_train_together_by_a_service() {
 
     // The training is the key holder's alone, a grant its tenant's.
     let id = alice.declared.training;
+    let listed = alice.service.trainings().await.expect("a list").trainings;
+    let listed = listed
+        .iter()
+        .map(|own| (own.training, own.rows, own.owners));
+    assert_eq!(listed.collect::<Vec<_>>(), [(id, 52, 3)]);
+    assert_eq!(bob.trainings().await.expect("a list").trainings, []);
     unknown(bob.training(id).await);
     unknown(bob.delete_training(id).await);
     unknown(bob.offer_training_grant(&for_bob).await);
@@ -211,7 +217,9 @@ async fn owners_train_together_by_a_service() {
     // A file that is not as it was made is named by the worker. It goes with its grant.
     let status = alice.status().await;
     assert_eq!((status.rows, status.owners.len()), (52, 3));
-    let begun = alice.service.upload_beside(&status, None, named(), |_| ());
+    let begun = alice
+        .service
+        .upload_beside(&status, OwnRows::default(), named(), |_| ());
     let begun = begun.await.expect("uploaded");
     assert_eq!(begun.owners, [20, 8, 24]);
     let answer = alice.requests.post("/v2/jobs", &begun.declaration).await;
@@ -234,9 +242,14 @@ async fn owners_train_together_by_a_service() {
     let one = Some(NonZeroUsize::MIN);
     let key = Arc::clone(&alice.secret);
     let mine = RowsEncryption::new(key, &training, own.into(), one).expect("rows");
-    let uploaded = alice
-        .service
-        .upload_beside(&status, Some(mine), named(), |_| ());
+    // From weights of somebody's model.
+    let start = training.start(&[vec![0.5, -0.25, 0.1]]).expect("a start");
+    let start = encrypt_start(&alice.secret, &training, &start).expect("a file");
+    let mine = OwnRows {
+        start: Some(start),
+        rows: Some(mine),
+    };
+    let uploaded = alice.service.upload_beside(&status, mine, named(), |_| ());
     let uploaded = uploaded.await.expect("uploaded");
     let document = serde_json::to_vec(&uploaded).expect("JSON");
     let uploaded = cipherfn_client_http::UploadedRows::from_json(&document).expect("the same");
