@@ -14,7 +14,7 @@ use cipherfn_protocol::api::{self, ModelName, ModelSummary, PublishedKind};
 use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
-use cipherfn_training::descent::Training;
+use cipherfn_training::TrainingProgram;
 use std::env;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -215,11 +215,11 @@ pub(crate) fn read_published(name: &ModelName, source: &InputSource) -> Result<P
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return of_bundle(name, &server::checked_bundle(&bytes, source)?);
     }
-    let training = Training::from_json(&bytes).with_context(|| source.name())?;
+    let training = TrainingProgram::from_json(&bytes).with_context(|| source.name())?;
     Ok(Published {
         hash: training.hash(),
         bundle: None,
-        specs: training.canonical().to_vec().into(),
+        specs: training.canonical()?.into(),
         specs_v1: None,
         report: None,
         kind: PublishedKind::Program,

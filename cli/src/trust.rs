@@ -6,7 +6,7 @@ use cipherfn_client_http::Fetched;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
 use cipherfn_protocol::statement::PublicKey;
-use cipherfn_training::descent::Training;
+use cipherfn_training::TrainingProgram;
 use std::fs::File;
 use std::io::Read;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ impl FromStr for Named {
                 .read_to_end(&mut bytes)
                 .map_err(named)?;
             // A program's file has other white space than what is published.
-            let program = Training::from_json(&bytes);
+            let program = TrainingProgram::from_json(&bytes);
             Ok(Self(program.map_or_else(
                 |_| Hash::of(&bytes),
                 |program| program.hash(),

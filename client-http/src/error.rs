@@ -91,6 +91,14 @@ pub enum KeyRingError {
         /// Cause.
         source: SchemaError,
     },
+    /// Another training under the same job.
+    #[error("{} is of another training, kept by the service at {service}; move it away, or delete that training (cipherfn trainings --delete), then keep this one again", .path.display())]
+    OtherTraining {
+        /// The file.
+        path: PathBuf,
+        /// Address of that training's service.
+        service: String,
+    },
     /// A file or directory of another user, who can change it at any time.
     #[error("{} belongs to another user (id {owner}), who can change it; use one of your own", .path.display())]
     Owner {

@@ -23,6 +23,7 @@
 //! renamed when keys are made.
 
 mod directory;
+mod documents;
 mod names;
 mod pins;
 mod queries;
@@ -36,7 +37,6 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 pub use directory::{Directory, Refused};
 pub use queries::KnownQuery;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -255,21 +255,6 @@ impl KeyRing {
         Ok(file)
     }
 
-    /// Writes a document into a folder of the key ring.
-    fn keep(
-        &self,
-        folder: &str,
-        name: &str,
-        document: &impl Serialize,
-    ) -> Result<(), KeyRingError> {
-        let _lock = Directory::create(&self.directory)?.lock()?;
-        let directory = Directory::create(&self.directory.join(folder))?;
-        // Whoever writes here holds the key ring's lock: what is unfinished is nobody's.
-        directory.tidy()?;
-        let json = serde_json::to_vec(document).map_err(unreadable(&directory, name))?;
-        directory.write(name, &json)
-    }
-
     fn no_key(&self, what: String, set: &ParameterSet) -> KeyRingError {
         KeyRingError::NoKey {
             directory: self.directory.clone(),
@@ -388,12 +373,4 @@ fn read_part(
         }));
     }
     Ok(None)
-}
-
-fn unreadable(directory: &Directory, name: &str) -> impl FnOnce(serde_json::Error) -> KeyRingError {
-    let path = directory.path(name);
-    |error| KeyRingError::Io {
-        path,
-        source: error.into(),
-    }
 }

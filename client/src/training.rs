@@ -3,6 +3,7 @@
 mod descent;
 mod forms;
 pub mod leaves;
+mod start;
 mod statistics;
 
 pub use descent::{

@@ -3,6 +3,7 @@
 mod add;
 mod declare;
 mod grants;
+mod list;
 mod terms;
 
 use crate::connection::Connection;
@@ -35,6 +36,7 @@ enum JointCommand {
     Grant(grants::GrantRows),
     Add(add::AddOwnRows),
     Show(ShowTraining),
+    List(list::ListTrainings),
     Revoke(grants::RevokeRows),
     Delete(DeleteTraining),
 }
@@ -78,6 +80,7 @@ impl Joint {
             JointCommand::Grant(command) => command.run(terminal),
             JointCommand::Add(command) => command.run(terminal),
             JointCommand::Show(command) => command.run(terminal),
+            JointCommand::List(command) => command.run(terminal),
             JointCommand::Revoke(command) => command.run(terminal),
             JointCommand::Delete(command) => command.run(terminal),
         }

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::format_description::well_known::Rfc3339;
-pub(super) use trained::{key_of, known};
+pub(super) use trained::{key_of, known, program_of, unknown};
 
 /// Said before rows go as jobs that were not asked for.
 const TOO_SLOW: &str =

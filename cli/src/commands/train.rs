@@ -1,5 +1,6 @@
 //! `cipherfn train`.
 
+mod counted;
 mod elsewhere;
 mod grown;
 mod joint;
@@ -44,7 +45,7 @@ const MAX_PROGRAM: u64 = 1 << 26;
 /// Encrypts the rows of a table, runs all steps of gradient descent on ciphertexts, decrypts the weights; or
 /// counts rows in the leaves of a program's trees, and decrypts the counts; or counts them in the bins of each
 /// column, level by level, and chooses the splits of a tree by the counts. Here, as a server would; with
-/// --service a service runs the steps of descent, by a program that is published there. What was uploaded is
+/// --service a service runs the steps or counts, by a program that is published there. What was uploaded is
 /// remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on after
 /// an interruption, and --cancel ends it. With --keep-encrypted the weights stay there under the key, for
 /// predict --trained and --continue.

@@ -41,6 +41,8 @@ enum Until {
     Elsewhere,
     Time(OffsetDateTime),
     Gone,
+    /// The service does not say, for this reason.
+    Unclear(String),
 }
 
 impl Trainings {
@@ -57,21 +59,37 @@ impl Trainings {
                 };
                 return delete(&service, &ring, job, terminal).await;
             }
-            let mut list = Vec::new();
+            let (mut list, mut unreadable) = (Vec::new(), Vec::new());
             for kept in ring.trainings()? {
+                let kept = match kept {
+                    Ok(kept) => kept,
+                    Err(error) => {
+                        unreadable.push(error.to_string());
+                        continue;
+                    }
+                };
                 let until = match &service {
                     None => Until::Unknown,
                     Some(service) if service.url() != kept.service => Until::Elsewhere,
                     Some(service) => match service.job_status(kept.job).await {
                         Ok(status) => Until::Time(status.expires),
                         Err(error) if is_gone(&error) => Until::Gone,
+                        // Of this job alone, as it may be.
+                        Err(error) if error.problem().is_some() => {
+                            Until::Unclear(error.to_string())
+                        }
                         Err(error) => return Err(error.into()),
                     },
                 };
                 list.push((kept, until));
             }
             let values = list.iter().map(value).collect::<Result<Vec<_>>>()?;
-            let value = serde_json::json!({ "trainings": values });
+            let value = serde_json::json!({ "trainings": values, "unreadable": unreadable });
+            for problem in &unreadable {
+                terminal::warning(&format!(
+                    "{problem}; move the file away, or delete it with what it tells of its weights"
+                ));
+            }
             terminal.report(&value, || text(&list))
         })
     }
@@ -121,6 +139,7 @@ fn value((kept, until): &(KeptTraining, Until)) -> Result<serde_json::Value> {
         Until::Unknown | Until::Elsewhere => {}
         Until::Time(time) => value["expires"] = time.format(&Rfc3339)?.into(),
         Until::Gone => value["gone"] = true.into(),
+        Until::Unclear(why) => value["problem"] = why.clone().into(),
     }
     Ok(value)
 }
@@ -142,6 +161,7 @@ fn text(list: &[(KeptTraining, Until)]) -> String {
                 Until::Elsewhere => format!("at {}", kept.service),
                 Until::Time(time) => terminal::date(*time),
                 Until::Gone => "gone".to_owned(),
+                Until::Unclear(why) => format!("not known: {why}"),
             },
         ]
     });

@@ -41,8 +41,37 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+const TREE: &str = r#"
+format = 1
+name = "tree"
+algorithm = "tree"
+depth = 2
+[[column]]
+name = "age"
+cuts = [30, 40, 50, 60, 70]
+[[column]]
+name = "pulse"
+cuts = [60, 70, 80, 90, 100]
+[target]
+name = "ill"
+classes = ["no", "yes"]
+"#;
+
+const LEAVES: &str = r#"
+format = 1
+name = "leaves"
+algorithm = "leaves"
+[[column]]
+name = "age"
+[[column]]
+name = "pulse"
+[target]
+name = "ill"
+classes = ["no", "yes"]
+"#;
+
 /// Kills a training as soon as its rows are with the service.
-fn interrupted(sandbox: &Sandbox, train: &[&str]) {
+fn interrupted(sandbox: &Sandbox, output: &str, train: &[&str]) {
     let mut child = sandbox
         .command(train)
         .stdin(Stdio::null())
@@ -51,13 +80,83 @@ fn interrupted(sandbox: &Sandbox, train: &[&str]) {
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_mins(2);
-    while !sandbox.path("risk.onnx.training").exists() {
+    while !sandbox.path(&format!("{output}.training")).exists() {
         assert!(Instant::now() < deadline, "nothing is uploaded");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!sandbox.path("risk.onnx").exists());
+    assert!(!sandbox.path(output).exists());
+}
+
+/// A tree that is grown on this machine, and a program that refits its leaves.
+fn trees_here(sandbox: &Sandbox) {
+    sandbox.write("tree.toml", TREE);
+    sandbox.write("leaves.toml", LEAVES);
+    for arguments in [
+        &["compile-training", "tree.toml", "-o", "tree.cfn"][..],
+        &[
+            "train",
+            "--program",
+            "tree.cfn",
+            "--input",
+            "rows.csv",
+            "-o",
+            "tree.onnx",
+        ],
+        &[
+            "compile-training",
+            "leaves.toml",
+            "--structure",
+            "tree.onnx",
+            "-o",
+            "leaves.cfn",
+        ],
+        &[
+            "train",
+            "--program",
+            "leaves.cfn",
+            "--input",
+            "rows.csv",
+            "-o",
+            "leaves.onnx",
+        ],
+    ] {
+        success(&sandbox.run(arguments));
+    }
+}
+
+/// By a service the same models as here: leaves in one pass, a tree in one a level, whose first the client does
+/// not live to see.
+fn trees_by_a_service(sandbox: &Sandbox, url: &str) {
+    let service = ["--service", url, "--keys", "keys", "--json"];
+    let train = ["train", "--program", "tree", "--input", "rows.csv"];
+    let leaves = ["train", "--program", "leaves", "--input", "rows.csv"];
+    let grow = [&train[..], &["-o", "grown.onnx"], &service].concat();
+    interrupted(sandbox, "grown.onnx", &grow);
+    let grown = json(&success(&sandbox.run(&grow)));
+    assert_eq!(
+        (&grown["rows"], &grown["round_trips"]),
+        (&24.into(), &2.into())
+    );
+    let refit = [&leaves[..], &["-o", "refitted.onnx"], &service].concat();
+    let refitted = json(&success(&sandbox.run(&refit)));
+    assert_eq!(refitted["empty_leaves"], 0);
+    for (own, here) in [
+        ("grown.onnx", "tree.onnx"),
+        ("refitted.onnx", "leaves.onnx"),
+    ] {
+        let read = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
+        assert!(read(own) == read(here), "{own} is another model");
+        assert!(!sandbox.path(&format!("{own}.training")).exists());
+    }
+    let start = ["--start", "leaves.onnx", "-o", "other.onnx"];
+    let start = [&leaves[..], &start, &service].concat();
+    assert!(usage_json(&sandbox.run(&start)).contains("is of trees"));
+    let declare = ["joint", "declare", "--program", "leaves", "-o", "trees.cfu"];
+    let declare = [&declare[..], &service].concat();
+    let error = failure_json(&sandbox.run(&declare));
+    assert!(error.contains("of gradient descent alone"), "{error}");
 }
 
 #[test]
@@ -73,11 +172,15 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
         "-o",
         "risk.cfn",
     ]));
-    let dev = Dev::start(&sandbox, &["--publish", "risk=risk.cfn"]);
+    trees_here(&sandbox);
+    let publish = ["risk=risk.cfn", "tree=tree.cfn", "leaves=leaves.cfn"];
+    let publish = publish.iter().flat_map(|file| ["--publish", *file]);
+    let dev = Dev::start(&sandbox, &publish.collect::<Vec<_>>());
     let url = dev.url.as_str();
     let listed = sandbox.run(&["models", "--programs", "--service", url, "--json"]);
     let listed = json(&success(&listed));
-    assert_eq!(listed["programs"][0]["name"], "risk");
+    let programs = listed["programs"].as_array().unwrap().iter();
+    let programs: Vec<&Value> = programs.filter(|own| own["name"] == "risk").collect();
     let models = sandbox.run(&["models", "--service", url, "--json"]);
     assert_eq!(json(&success(&models))["models"], serde_json::json!([]));
 
@@ -97,7 +200,7 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
         "risk.onnx",
         "--json",
     ];
-    interrupted(&sandbox, &train);
+    interrupted(&sandbox, "risk.onnx", &train);
     // Of other rows it is another run; ended, it is forgotten on both sides.
     sandbox.write("other.csv", &rows().replacen("no", "yes", 1));
     let mut other = train;
@@ -119,13 +222,13 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
     let error = failure(&sandbox.run(&cancel));
     assert!(error.contains("nothing was begun"), "{error}");
 
-    interrupted(&sandbox, &train);
+    interrupted(&sandbox, "risk.onnx", &train);
     let trained = json(&success(&sandbox.run(&train)));
     assert_eq!(
         (&trained["rows"], &trained["steps"]),
         (&24.into(), &12.into())
     );
-    assert_eq!(trained["version"], listed["programs"][0]["current"]);
+    assert_eq!(trained["version"], programs[0]["current"]);
     assert!(fs::read(sandbox.path("risk.onnx")).unwrap().len() > 100);
     assert!(!sandbox.path("risk.onnx.training").exists());
     // Half of the rows are of each class; a model that has not learned has half of them right.
@@ -133,6 +236,7 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
 
     kept_and_trained_on(&sandbox, url);
     by_owners(&sandbox, url);
+    trees_by_a_service(&sandbox, url);
 
     let mut without = train.to_vec();
     without.drain(7..9);
@@ -195,28 +299,30 @@ fn kept_and_trained_on(sandbox: &Sandbox, url: &str) {
         "{text}"
     );
 
-    let more = with(
-        &train,
-        &["--continue", job, "--keep-encrypted", "-o", "more.json"],
-    );
-    assert_eq!(more["steps"], 2 * kept["steps"].as_u64().unwrap());
-    assert!(more["start_accuracy"].as_f64().unwrap() > 0.75, "{more}");
-    let listed = with(&["trainings"], &[]);
-    let listed = listed["trainings"].as_array().unwrap();
-    assert_eq!(listed.len(), 2);
-    assert!(
-        listed
-            .iter()
-            .all(|training| training["expires"].is_string())
+    // Interrupted, it goes on though the weights that it began with are gone by then.
+    let further = ["--continue", job, "--keep-encrypted", "-o", "more.json"];
+    interrupted(
+        sandbox,
+        "more.json",
+        &[&train[..], &further, &service].concat(),
     );
     with(&["trainings", "--delete", job], &[]);
-    assert_eq!(
-        with(&["trainings"], &[])["trainings"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    let more = with(&train, &further);
+    assert_eq!(more["steps"], 2 * kept["steps"].as_u64().unwrap());
+    assert!(more["start_accuracy"].as_f64().unwrap() > 0.75, "{more}");
+    let gone = ["--continue", job, "-o", "late.onnx"];
+    let gone = failure_json(&sandbox.run(&[&train[..], &gone, &service].concat()));
+    assert!(gone.contains("knows no training"), "{gone}");
+    // A record that cannot be read is named, and the others are listed.
+    let broken = "keys/trainings/000102030405060708090a0b0c0d0e0f.json";
+    sandbox.write(broken, "{}");
+    let listed = with(&["trainings"], &[]);
+    let unreadable = listed["unreadable"].as_array().unwrap();
+    assert!(unreadable[0].as_str().unwrap().contains(broken), "{listed}");
+    let listed = listed["trainings"].as_array().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0]["expires"].is_string());
+    std::fs::remove_file(sandbox.path(broken)).unwrap();
     let arguments = [&predict[..], &["--force"], &service].concat();
     let error = failure_json(&sandbox.run(&arguments));
     assert!(error.contains("knows no training"), "{error}");
@@ -238,6 +344,8 @@ fn by_owners(sandbox: &Sandbox, url: &str) {
     let declare = ["joint", "declare", "--program", "risk", "--keys", "keys"];
     let declared = with(&[&declare[..], &["-o", "public.cfu"]].concat());
     let training = declared["training"].as_str().unwrap();
+    let listed = with(&["joint", "list"]);
+    assert_eq!(listed["trainings"][0]["training"], training);
     for owner in ["north", "south"] {
         let (file, input) = (format!("{owner}.grant"), format!("{owner}.csv"));
         let grant = [

@@ -1,8 +1,9 @@
 //! The secret by which names of frames are hashed, and the names that were: `names.key`, which others who
 //! are to join dictionaries are given, and `names.json`.
 
+use super::KeyRing;
 use super::directory::{Directory, Refused};
-use super::{KeyRing, unreadable};
+use super::documents::unreadable;
 use crate::error::KeyRingError;
 use cipherfn_frame::schema::{KnownNames, NameHasher, SECRET_LEN, Schema};
 use cipherfn_protocol::hash::Hash;

@@ -7,8 +7,9 @@
 //! which tells nothing without the secret key: rows that are given for the same reply later must
 //! have it.
 
+use super::KeyRing;
 use super::directory::{Directory, Refused};
-use super::{KeyRing, unreadable};
+use super::documents::unreadable;
 use crate::error::KeyRingError;
 use cipherfn_client::{Encrypted, Mark};
 use cipherfn_protocol::hash::Hash;

@@ -1,8 +1,9 @@
 //! What the client knows of trainings whose weights a service keeps encrypted: `trainings/` holds a file for
 //! each, named by its job. Nothing of it tells weights or rows.
 
+use super::KeyRing;
 use super::directory::{Directory, Refused};
-use super::{KeyRing, unreadable};
+use super::documents::unreadable;
 use crate::error::KeyRingError;
 use cipherfn_client::training::{DescentError, decrypt_weights};
 use cipherfn_protocol::api::ModelName;
@@ -66,6 +67,15 @@ impl KeptTraining {
         }
     }
 
+    /// Whether another one is the same training with the same result, whatever is said of its weights.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let numbers = |own: &Self| (own.job, own.rows, own.rows_hash, own.key, own.result);
+        numbers(self) == numbers(other)
+            && self.service == other.service
+            && self.name == other.name
+            && self.program == other.program
+    }
+
     /// What training goes on from: the weights of its result, the state after the last step, and the steps that
     /// have led to them. `training` is its program.
     ///
@@ -88,7 +98,7 @@ impl KeptTraining {
         if !self.weights.holds(&fractions) {
             return Err(DescentError::FarWeights);
         }
-        let own = training.schedule(self.rows)?.len() as u64;
+        let own = training.steps(self.rows)?;
         let before = self.weights.steps.saturating_sub(own);
         let steps = training.schedule_after(before, self.rows)?;
         let deviation = self.weights.deviation / training.weight_deviation(&steps, 1.0);
@@ -97,36 +107,41 @@ impl KeptTraining {
 }
 
 impl KeyRing {
-    /// Keeps what there is to say about a training.
+    /// Keeps what there is to say about a training. The same again is kept once.
+    ///
+    /// # Errors
+    /// What is kept under the same job is another training, of another service or of one that gives a job's id
+    /// twice, or cannot be read: it stays as it is.
     pub fn keep_training(&self, training: &KeptTraining) -> Result<(), KeyRingError> {
-        self.keep(FOLDER, &file_name(training.job), training)
+        let name = file_name(training.job);
+        self.keep_where(FOLDER, &name, training, |directory| {
+            match read(directory, training.job)? {
+                Some(kept) if !kept.is_same(training) => Err(KeyRingError::OtherTraining {
+                    path: directory.path(&name),
+                    service: kept.service,
+                }),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// What there is to say about a training; `None` of one that was not kept with this key ring.
     pub fn training(&self, job: JobId) -> Result<Option<KeptTraining>, KeyRingError> {
-        let Some(directory) = Directory::open(&self.directory.join(FOLDER))? else {
-            return Ok(None);
-        };
-        let name = file_name(job);
-        let Some(json) = directory.read(&name, Refused::OthersWrite)? else {
-            return Ok(None);
-        };
-        let read = serde_json::from_slice(&json);
-        let training: KeptTraining = read.map_err(unreadable(&directory, &name))?;
-        if training.format != FORMAT || training.job != job {
-            let reason = "it is of a later release, or of another training";
-            let error = serde::de::Error::custom(reason);
-            return Err(unreadable(&directory, &name)(error));
+        match Directory::open(&self.directory.join(FOLDER))? {
+            Some(directory) => read(&directory, job),
+            None => Ok(None),
         }
-        Ok(Some(training))
     }
 
-    /// All trainings that are kept, by their jobs.
-    pub fn trainings(&self) -> Result<Vec<KeptTraining>, KeyRingError> {
+    /// All trainings that are kept, by their jobs; in place of one that cannot be read why.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn trainings(&self) -> Result<Vec<Result<KeptTraining, KeyRingError>>, KeyRingError> {
         let path = self.directory.join(FOLDER);
-        if Directory::open(&path)?.is_none() {
+        let Some(directory) = Directory::open(&path)? else {
             return Ok(Vec::new());
-        }
+        };
         let io = |source| KeyRingError::Io {
             path: path.clone(),
             source,
@@ -138,8 +153,8 @@ impl KeyRing {
             jobs.extend(stem.and_then(|stem| stem.parse::<JobId>().ok()));
         }
         jobs.sort_unstable();
-        let read = jobs.into_iter().map(|job| self.training(job));
-        read.filter_map(Result::transpose).collect()
+        let read = jobs.into_iter().map(|job| read(&directory, job));
+        Ok(read.filter_map(Result::transpose).collect())
     }
 
     /// Forgets a training.
@@ -152,6 +167,82 @@ impl KeyRing {
     }
 }
 
+fn read(directory: &Directory, job: JobId) -> Result<Option<KeptTraining>, KeyRingError> {
+    let name = file_name(job);
+    let Some(json) = directory.read(&name, Refused::OthersWrite)? else {
+        return Ok(None);
+    };
+    let read = serde_json::from_slice(&json);
+    let training: KeptTraining = read.map_err(unreadable(directory, &name))?;
+    if training.format != FORMAT || training.job != job {
+        let reason = "it is of a later release, or of another training";
+        let error = serde::de::Error::custom(reason);
+        return Err(unreadable(directory, &name)(error));
+    }
+    Ok(Some(training))
+}
+
 fn file_name(job: JobId) -> String {
     format!("{job}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FOLDER, KeptTraining, file_name};
+    use crate::error::KeyRingError;
+    use crate::keyring::KeyRing;
+    use cipherfn_protocol::api::job::JobId;
+    use cipherfn_protocol::hash::Hash;
+    use cipherfn_protocol::message::KeyId;
+    use cipherfn_training::descent::KeptWeights;
+    use std::fs;
+
+    fn kept(service: &str, result: &[u8], deviation: f64) -> KeptTraining {
+        let weights = KeptWeights {
+            steps: 12,
+            shrunk: 1.0,
+            deviation,
+            reach: 0.25,
+        };
+        KeptTraining::new(
+            (service, JobId::from_bytes([1; 16])),
+            (&"risk".parse().unwrap(), b"{}"),
+            (20, Hash::of(b"rows")),
+            (KeyId::from_bytes([2; 16]), Hash::of(result)),
+            weights,
+        )
+    }
+
+    /// Jobs are named by services: what one names may be another's, and its weights must stay known.
+    #[test]
+    fn a_training_takes_no_other_one_s_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let ring = KeyRing::at(directory.path().join("keys"));
+        let first = kept("https://one", b"result", 0.1);
+        ring.keep_training(&first).unwrap();
+        // Kept again after an interruption, whatever the simulation says this time.
+        let again = kept("https://one", b"result", 0.2);
+        ring.keep_training(&again).unwrap();
+        for other in [
+            kept("https://two", b"result", 0.1),
+            kept("https://one", b"another", 0.1),
+        ] {
+            let refused = ring.keep_training(&other).unwrap_err();
+            let is_told = matches!(&refused, KeyRingError::OtherTraining { service, .. } if service == "https://one");
+            assert!(is_told, "{refused}");
+        }
+        assert_eq!(ring.training(again.job).unwrap(), Some(again.clone()));
+        // What cannot be read is not written over either, and hides no others.
+        let folder = directory.path().join("keys").join(FOLDER);
+        let other = JobId::from_bytes([0; 16]);
+        fs::write(folder.join(file_name(other)), b"{}").unwrap();
+        let listed = ring.trainings().unwrap();
+        assert!(listed[0].is_err() && listed[1].as_ref().unwrap() == &again);
+        let unreadable = KeptTraining {
+            job: other,
+            ..first
+        };
+        assert!(ring.keep_training(&unreadable).is_err());
+        assert_eq!(fs::read(folder.join(file_name(other))).unwrap(), b"{}");
+    }
 }

@@ -4,6 +4,7 @@ use super::manifest::ManifestError;
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::training::DescentError;
+use cipherfn_client::training::leaves::LeafError;
 use cipherfn_client::{ClientError, Remedy};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::trainings::TrainingId;
@@ -402,7 +403,7 @@ pub enum ServiceError {
     },
     /// Workers gave a training up.
     #[error(
-        "the training was given up after {attempts} attempts, and there are no weights: {}; train again once that is mended", .problem.detail
+        "the training was given up after {attempts} attempts, and there is no result: {}; train again once that is mended", .problem.detail
     )]
     TrainingFailed {
         /// Attempts made.
@@ -416,9 +417,30 @@ pub enum ServiceError {
         /// Its job.
         job: JobId,
     },
+    /// Kept weights that a training should go on from, and that are no longer kept.
+    #[error(
+        "the service no longer has the weights of training {job} ({cause}); train anew without going on from it, or from a model file (--start)"
+    )]
+    WeightsGone {
+        /// Job of the training.
+        job: JobId,
+        /// What the service says.
+        cause: Box<Self>,
+    },
     /// Rows that cannot be encrypted for a training.
     #[error(transparent)]
     Training(Box<DescentError>),
+    /// Rows of a training of trees, or counts of them.
+    #[error(transparent)]
+    Leaves(Box<LeafError>),
+    /// A tree that has grown otherwise than before.
+    #[error(
+        "what was uploaded goes on from another tree in level {level}; end the training (--cancel), and train anew"
+    )]
+    OtherTree {
+        /// Number of the level, from 0.
+        level: usize,
+    },
     /// The service keeps no frames.
     #[error(
         "{url} keeps no frames: evaluate the query on files, or tell the operator to update it"
@@ -563,6 +585,12 @@ impl From<ClientError> for ServiceError {
 impl From<DescentError> for ServiceError {
     fn from(error: DescentError) -> Self {
         Self::Training(Box::new(error))
+    }
+}
+
+impl From<LeafError> for ServiceError {
+    fn from(error: LeafError) -> Self {
+        Self::Leaves(Box::new(error))
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::bulk::sha256;
 use super::error::ServiceError;
+use super::sent::CHUNK;
 use super::transport::Call;
 use super::{Service, blocking};
 use bytes::Bytes;
@@ -15,15 +16,14 @@ use cipherfn_client::training::{DescentError, RowsEncryption};
 use cipherfn_protocol::api::grant::{SignedGrant, TrainingTerms};
 use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::ChunkFile;
-use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingStatus};
+use cipherfn_protocol::api::trainings::{
+    TrainingDeclaration, TrainingId, TrainingList, TrainingStatus,
+};
 use cipherfn_protocol::api::{ApiVersion, ModelName, Route};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::{KeyId, Nonce};
 use http::Method;
-
-/// What errors call what is uploaded.
-const CHUNK: &str = "a chunk of the rows";
 
 /// What a grant names a public key by: of its file's bytes.
 pub fn public_key_hash(file: &[u8]) -> Sha256 {
@@ -57,6 +57,13 @@ impl Service {
             });
         }
         Ok(status)
+    }
+
+    /// The caller's trainings that owners add rows to.
+    pub async fn trainings(&self) -> Result<TrainingList, ServiceError> {
+        let path = Route::Trainings.path(ApiVersion::V2, "");
+        let read = self.document(Call::new(Method::GET, path)).await;
+        read.map_err(|error| self.joins(error))
     }
 
     /// Who may add rows to a training of the caller's, and who did.

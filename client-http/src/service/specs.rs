@@ -16,6 +16,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
 use cipherfn_protocol::statement::{PublicKey, SignedStatement, StatementError};
 use cipherfn_training::descent::Training;
+use cipherfn_training::{TrainingError, TrainingProgram};
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
@@ -38,11 +39,11 @@ pub struct Fetched {
     pub verdict: Verdict,
 }
 
-/// A training program, and whose it is.
+/// A training program, of gradient descent or of any kind, and whose it is.
 #[derive(Clone, Debug)]
-pub struct FetchedProgram {
+pub struct FetchedProgram<T = Training> {
     /// The program.
-    pub training: Training,
+    pub training: T,
     /// Who has signed it; `None` where nobody has.
     pub developer: Option<PublicKey>,
     /// When, as the developer states.
@@ -84,16 +85,39 @@ impl<T> Taken<T> {
 }
 
 impl Service {
-    /// A training program, by the rules of [`Self::client`]: names of programs and models are the same.
+    /// A training program of gradient descent, by the rules of [`Self::client`]: names of programs and models
+    /// are the same.
     pub async fn program(
         &self,
         program: &ModelName,
         ring: &KeyRing,
         accept: &Accept,
     ) -> Result<FetchedProgram, ServiceError> {
+        let parse = |bytes: &[u8]| TrainingProgram::from_json(bytes)?.descent();
+        self.fetched_program(program, ring, accept, parse).await
+    }
+
+    /// A training program of any kind.
+    pub async fn any_program(
+        &self,
+        program: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<FetchedProgram<TrainingProgram>, ServiceError> {
+        let parse = |bytes: &[u8]| TrainingProgram::from_json(bytes);
+        self.fetched_program(program, ring, accept, parse).await
+    }
+
+    async fn fetched_program<T: Send + 'static>(
+        &self,
+        program: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+        parse: impl FnOnce(&[u8]) -> Result<T, TrainingError> + Send + 'static,
+    ) -> Result<FetchedProgram<T>, ServiceError> {
         let named = program.clone();
         let read = move |bytes: &Bytes| {
-            Training::from_json(bytes).map_err(|source| ServiceError::Program {
+            parse(bytes).map_err(|source| ServiceError::Program {
                 program: named,
                 source: Box::new(source),
             })

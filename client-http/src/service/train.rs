@@ -7,21 +7,21 @@
 //! What is between the two is an [`UploadedRows`], which a caller keeps: another run waits for the same job
 //! by it, or cancels it.
 
+use super::Service;
 use super::awaited::Awaited;
-use super::bulk::sha256;
 use super::declare::new_name;
 use super::error::ServiceError;
-use super::uploaded::{FORMAT, RowsName, UploadedRows};
-use super::{Service, blocking};
+use super::sent::DescentFiles;
+use super::uploaded::{RowsName, UploadedRows};
 use bytes::Bytes;
 use cipherfn_client::training::{DescentError, RowsEncryption};
 use cipherfn_protocol::api::job::{
-    ChunkFile, JobDeclaration, JobId, JobKind, MAX_CHUNKS, MAX_TRAINING, UploadFolder,
-    UploadPurpose,
+    ChunkFile, JobDeclaration, JobId, JobKind, MAX_CHUNKS, UploadFolder,
 };
 use cipherfn_protocol::api::trainings::TrainingStatus;
 use cipherfn_protocol::api::{ModelName, Route};
-use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{files_hash, rows_hash};
 
@@ -32,14 +32,6 @@ pub struct RowsUpload {
     pub bytes: u64,
     /// Chunks that have arrived.
     pub chunks: usize,
-}
-
-/// Rows that have arrived.
-struct SentRows {
-    folder: Option<UploadFolder>,
-    chunks: Vec<ChunkFile>,
-    /// What names their ciphertexts.
-    hashes: Vec<Hash>,
 }
 
 impl Service {
@@ -55,33 +47,19 @@ impl Service {
     ) -> Result<UploadedRows, ServiceError> {
         let (training, key) = (rows.training().hash(), rows.key().id());
         let (count, batch) = (rows.rows(), rows.training().batch());
-        let sent = self.send_rows(rows, (None, 0), &mut progress).await?;
+        let files = DescentFiles::from(rows);
+        let sent = self.send_rows(files, (None, 0), &mut progress).await?;
         let none = TrainingError::TooFewRows {
             found: count,
             batch,
         };
-        Ok(UploadedRows {
-            format: FORMAT,
-            service: self.url().to_owned(),
-            declaration: JobDeclaration {
-                idempotency_key: new_name()?,
-                kind: JobKind::Train,
-                model: program.clone(),
-                specs: training,
-                key,
-                upload: sent.folder.ok_or_else(|| DescentError::from(none))?,
-                chunks: sent.chunks,
-                parts: 1,
-            },
-            rows: count,
-            owners: Vec::new(),
-            rows_hash: rows_hash(sent.hashes),
-            table: name.table,
-            start: name.start,
-        })
+        let folder = sent.folder.ok_or_else(|| DescentError::from(none))?;
+        let declaration = training_job((program, training, key), (folder, sent.chunks))?;
+        let named = (count, rows_hash(sent.hashes));
+        Ok(UploadedRows::new(self.url(), declaration, named, name))
     }
 
-    /// What a training is on to which owners have added rows: these, behind the caller's own ones, which are
+    /// What a training is on to which owners have added rows: these, behind the caller's own rows, which are
     /// uploaded beside them. `name` is for the caller.
     pub async fn upload_beside(
         &self,
@@ -105,10 +83,12 @@ impl Service {
         // What a service says may be anything.
         let bytes = others.iter().map(|file| file.bytes);
         let bytes = bytes.fold(0, u64::saturating_add);
+        let place = (Some(folder), bytes);
         let mut chunks = match own {
             Some(own) => {
-                let place = (Some(folder), bytes);
-                self.send_rows(own, place, &mut progress).await?.chunks
+                self.send_rows(DescentFiles::from(own), place, &mut progress)
+                    .await?
+                    .chunks
             }
             None => Vec::new(),
         };
@@ -119,75 +99,14 @@ impl Service {
                 limit: MAX_CHUNKS,
             });
         }
+        let name_of_all = files_hash(chunks.iter().map(|chunk| chunk.sha256));
+        let of = (&training.program, training.specs, training.key);
+        let declaration = training_job(of, (folder, chunks))?;
+        let rows = owners.iter().copied().fold(0, usize::saturating_add);
         Ok(UploadedRows {
-            format: FORMAT,
-            service: self.url().to_owned(),
-            rows: owners.iter().copied().fold(0, usize::saturating_add),
             owners,
-            rows_hash: files_hash(chunks.iter().map(|chunk| chunk.sha256)),
-            declaration: JobDeclaration {
-                idempotency_key: new_name()?,
-                kind: JobKind::Train,
-                model: training.program.clone(),
-                specs: training.specs,
-                key: training.key,
-                upload: folder,
-                chunks,
-                parts: 1,
-            },
-            table: name.table,
-            start: name.start,
+            ..UploadedRows::new(self.url(), declaration, (rows, name_of_all), name)
         })
-    }
-
-    /// Uploads the caller's rows, and what they start from: to a folder, where `beside` bytes are already.
-    async fn send_rows(
-        &self,
-        mut rows: RowsEncryption,
-        (folder, beside): (Option<UploadFolder>, u64),
-        progress: &mut impl FnMut(RowsUpload),
-    ) -> Result<SentRows, ServiceError> {
-        // Told before hours of uploading, not after.
-        let (bytes, limit) = (rows.file_bytes().saturating_add(beside), MAX_TRAINING);
-        if bytes > limit {
-            return Err(ServiceError::TrainingTooLarge { bytes, limit });
-        }
-        let batch = rows.batch_bytes();
-        let mut sent = SentRows {
-            folder,
-            chunks: Vec::new(),
-            hashes: Vec::new(),
-        };
-        let mut start = rows.start().map(|start| Bytes::from(start.to_vec()));
-        let mut arrived = 0;
-        loop {
-            let bytes = if let Some(start) = start.take() {
-                sent.hashes.push(Hash::of(&start));
-                start
-            } else {
-                let (next, rest) = blocking(move || (rows.next(), rows)).await?;
-                rows = rest;
-                let Some(chunk) = next else {
-                    return Ok(sent);
-                };
-                let chunk = chunk.map_err(DescentError::from)?;
-                sent.hashes.extend(chunk.hashes(batch));
-                Bytes::from(chunk.to_file_bytes())
-            };
-            let file = ChunkFile {
-                bytes: bytes.len() as u64,
-                sha256: sha256(&bytes),
-            };
-            let place = (UploadPurpose::Job, sent.folder);
-            let upload = self.upload_file(place, file, bytes, "a chunk of the rows");
-            sent.folder = Some(upload.await.map_err(|error| self.takes(error))?);
-            sent.chunks.push(file);
-            arrived += file.bytes;
-            progress(RowsUpload {
-                bytes: arrived,
-                chunks: sent.chunks.len(),
-            });
-        }
     }
 
     /// Has the service train on rows that were uploaded, and waits for the result: a state, of which the
@@ -200,15 +119,40 @@ impl Service {
         uploaded: &UploadedRows,
         progress: impl FnMut(u64),
     ) -> Result<(JobId, Bytes), ServiceError> {
-        let result = self.result_of_job(&awaited(uploaded), progress).await;
+        self.train_by(&uploaded.declaration, progress).await
+    }
+
+    /// The same by one of several jobs on these rows: a level of a tree ([`UploadedRows::level`]).
+    pub async fn train_by(
+        &self,
+        job: &JobDeclaration,
+        progress: impl FnMut(u64),
+    ) -> Result<(JobId, Bytes), ServiceError> {
+        let result = self.result_of_job(&awaited(job), progress).await;
         result.map_err(|error| self.trains(error))
     }
 
     /// Ends a training that was begun, or rows that were only uploaded, and deletes both at the service.
     pub async fn cancel_training(&self, uploaded: &UploadedRows) -> Result<(), ServiceError> {
-        let declared = self.declared(&awaited(uploaded)).await;
-        let job = declared.map_err(|error| self.trains(error))?;
-        self.delete_job(job).await
+        // Of what comes first the rows go: a job that was not declared is not declared then.
+        let mut ended = Ok(());
+        for job in std::iter::once(&uploaded.declaration).chain(&uploaded.levels) {
+            let declared = self.declared(&awaited(job)).await;
+            let deleted = match declared {
+                Ok(job) => self.delete_job(job).await,
+                Err(error) => Err(self.trains(error)),
+            };
+            match deleted {
+                Err(error) if error.is_of_gone_training() => ended = ended.and(Err(error)),
+                other => other?,
+            }
+        }
+        // A level that was never begun is no news.
+        if uploaded.levels.is_empty() {
+            ended
+        } else {
+            Ok(())
+        }
     }
 
     /// What an older service says of routes for trainings, and of jobs that train.
@@ -222,10 +166,27 @@ impl Service {
     }
 }
 
-fn awaited(uploaded: &UploadedRows) -> Awaited<'_, JobDeclaration> {
+/// A job of a version of a program, under a key, on chunks in a folder.
+pub(super) fn training_job(
+    (program, specs, key): (&ModelName, SpecsHash, KeyId),
+    (upload, chunks): (UploadFolder, Vec<ChunkFile>),
+) -> Result<JobDeclaration, ServiceError> {
+    Ok(JobDeclaration {
+        idempotency_key: new_name()?,
+        kind: JobKind::Train,
+        model: program.clone(),
+        specs,
+        key,
+        upload,
+        chunks,
+        parts: 1,
+    })
+}
+
+fn awaited(declaration: &JobDeclaration) -> Awaited<'_, JobDeclaration> {
     Awaited {
         route: Route::DeclareJob,
-        declaration: &uploaded.declaration,
+        declaration,
         what: "the result of the training",
         failed: |attempts, problem| ServiceError::TrainingFailed { attempts, problem },
     }

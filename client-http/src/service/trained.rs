@@ -74,5 +74,6 @@ const fn model<'a>(kept: &'a KeptTraining, training: &'a Training) -> KeptModel<
     KeptModel {
         training,
         weights: &kept.weights,
+        rows: kept.rows,
     }
 }

@@ -1,6 +1,7 @@
 //! What was uploaded for a training, as a document that a caller keeps: how another run goes on with it.
 
 use super::error::ServiceError;
+use super::going_on::GoingOn;
 use crate::unfinished::{Readers, unfinished_file};
 use cipherfn_client::training::TrainedRows;
 use cipherfn_protocol::api::job::JobDeclaration;
@@ -13,10 +14,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Format of [`UploadedRows`] as a document.
-pub(super) const FORMAT: u16 = 1;
+const FORMAT: u16 = 1;
 
 /// Rows that were uploaded, and the training that they are for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UploadedRows {
     pub(super) format: u16,
@@ -36,6 +37,12 @@ pub struct UploadedRows {
     /// Names the weights that it starts from, in the clear, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Hash>,
+    /// The kept weights that it starts from, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going_on: Option<GoingOn>,
+    /// Of a tree that is grown the jobs of the levels after the first, as they are declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) levels: Vec<JobDeclaration>,
 }
 
 /// What names a table, and the weights that a training on it starts from, for whoever goes on.
@@ -84,6 +91,36 @@ impl RowsName {
 }
 
 impl UploadedRows {
+    /// Rows for a job at the service at `service`: how many, and what names them.
+    pub(super) fn new(
+        service: &str,
+        declaration: JobDeclaration,
+        (rows, rows_hash): (usize, Hash),
+        name: RowsName,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            service: service.to_owned(),
+            declaration,
+            rows,
+            owners: Vec::new(),
+            rows_hash,
+            table: name.table,
+            start: name.start,
+            going_on: None,
+            levels: Vec::new(),
+        }
+    }
+
+    /// The job of a level of a tree that is grown, from 0, if it was prepared
+    /// ([`Service::upload_tree`](super::Service::upload_tree)).
+    pub fn level(&self, number: usize) -> Option<&JobDeclaration> {
+        match number.checked_sub(1) {
+            None => Some(&self.declaration),
+            Some(later) => self.levels.get(later),
+        }
+    }
+
     /// Reads a document.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Rows of a training by descent, and its weights.
 
+use super::start::encrypt_start;
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
@@ -210,20 +211,7 @@ impl RowsEncryption {
         let RowsKey::Secret(key) = &self.key else {
             return Err(DescentError::StartWithoutKey);
         };
-        let mut weights = Vec::new();
-        for fractions in &start.fractions {
-            let words: Vec<u64> = fractions.iter().map(|fraction| word(*fraction)).collect();
-            weights.extend(Weights::encrypt(key, &self.shape, &words)?.to_bytes());
-        }
-        let state = DescentState {
-            program: self.training.hash(),
-            key: key.id(),
-            parameter_set: key.parameter_set().tag(),
-            rows: DescentState::no_rows(),
-            steps: start.before,
-            weights,
-        };
-        self.start = Some(state.to_file_bytes());
+        self.start = Some(encrypt_start(key, &self.training, start)?);
         Ok(self)
     }
 
@@ -276,11 +264,15 @@ impl RowsEncryption {
 
     /// Bytes of all files.
     pub fn file_bytes(&self) -> u64 {
-        let chunks = self.chunks();
+        let start = self.start.as_ref().map_or(0, Vec::len);
+        self.rows_bytes() + start as u64
+    }
+
+    /// Bytes of all files of rows.
+    const fn rows_bytes(&self) -> u64 {
         // What a file has beside its ciphertexts.
         let head = MAX_CHUNK - MAX_BATCHES as u64;
-        let start = self.start.as_ref().map_or(0, Vec::len);
-        self.bytes() + chunks as u64 * head + start as u64
+        self.bytes() + self.chunks() as u64 * head
     }
 
     /// Bytes of a ciphertext.
@@ -374,11 +366,6 @@ pub fn trained_weights(
         });
     }
     Ok(Weights::read_sets(&shape, training.sets(), &state.weights)?)
-}
-
-/// The torus word of a fraction.
-fn word(fraction: f64) -> u64 {
-    (fraction * 2f64.powi(64)).round() as i128 as u64
 }
 
 /// The fraction of a torus word, from -1/2 to 1/2.

@@ -25,6 +25,8 @@ pub struct KeptModel<'a> {
     pub training: &'a Training,
     /// Its weights.
     pub weights: &'a KeptWeights,
+    /// Rows that it was trained on.
+    pub rows: usize,
 }
 
 /// A query, and what its reply is read by.
@@ -63,9 +65,11 @@ impl KeptModel<'_> {
     /// Encrypts rows' features ([`Training::encode`]), [`Self::most_rows`] at most.
     ///
     /// # Errors
-    /// A parameter set without room for the features.
+    /// A parameter set without room for the features; fewer rows of the training than a batch.
     pub fn ask(&self, key: &SecretKey, rows: &[Vec<i32>]) -> Result<AskedForms, DescentError> {
         let shape = self.shape(key)?;
+        // Weights that it went on from were encrypted anew: their steps have left nothing beside them.
+        let steps = self.training.steps(self.rows)? as f64;
         let digits = self.weights.digits();
         let asked: Vec<Vec<i32>> = rows
             .iter()
@@ -79,7 +83,7 @@ impl KeptModel<'_> {
             let rows: Vec<Vec<i32>> = rows.collect();
             let rows: Vec<&[i32]> = rows.iter().map(Vec::as_slice).collect();
             let squares = squares_under(key, &shape, &rows)?;
-            let variance = form_variance(&shape, squares, self.weights.steps as f64);
+            let variance = form_variance(&shape, squares, steps);
             let margin = DEVIATIONS * variance.deviation().get();
             Ok::<_, DescentError>((encrypt_batch(key, &shape, &rows)?, margin))
         });

@@ -1,5 +1,9 @@
 //! Rows whose leaves are counted elsewhere, and the counts.
 
+mod elsewhere;
+
+pub use elsewhere::{LeafRowsEncryption, decrypt_result, most_rows};
+
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, encrypt_group};
@@ -21,6 +25,27 @@ pub enum LeafError {
     /// Counts that no rows leave.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// More rows than a service has room for.
+    #[error(
+        "there are {found} rows, and a service's result has room for the counts of {most}; train on fewer rows, with fewer or smaller trees, or without --service"
+    )]
+    TooManyRows {
+        /// Rows.
+        found: usize,
+        /// Rows whose counts have room.
+        most: usize,
+    },
+    /// No rows.
+    #[error("there are no rows; give some")]
+    NoRows,
+    /// Counts of some of the rows.
+    #[error("the result has counts of {found} rows of {rows}, which are not those of all rows")]
+    Unfinished {
+        /// Rows that were counted.
+        found: u64,
+        /// All rows.
+        rows: usize,
+    },
     /// Another number of sums.
     #[error("there are {found} sums of counts where {rows} rows have {expected}; count them again")]
     Sums {

@@ -3,6 +3,7 @@
 use crate::{Answering, blocking, refusal};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::frame::{FrameKind, kind};
 use cipherfn_service::registry::{Chunk, Input, Job, Work};
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::training::answer_forms;
@@ -56,6 +57,9 @@ impl Answering {
         };
         let unusable = |why: String| Failure::Internal(format!("weights of training {id}: {why}"));
         match self.registry.result(&job, (0, attempt), file).await? {
+            Input::Sound(bytes) if kind(&bytes) == Some(FrameKind::LeafSums) => {
+                Err(not_trained("it has counted rows in the leaves of trees").into())
+            }
             Input::Sound(bytes) => {
                 DescentState::from_file_bytes(&bytes).map_err(|error| unusable(error.to_string()))
             }

@@ -30,13 +30,13 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
 use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
 pub use cipherfn_serving::{Part, Progress, Query, Stretch};
-pub use cipherfn_training::descent::{DescentUpload, files_hash};
+pub use cipherfn_training::descent::files_hash;
 pub use frames::Asking;
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
-pub use training::{AskedTraining, TrainingRun, is_of_owner, take_rows};
+pub use training::{AskedTraining, TrainingRun, TrainingRunError, TrainingUpload, is_of_owner};
 
 /// How often a query is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;

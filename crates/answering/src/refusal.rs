@@ -1,8 +1,9 @@
 //! What serving refuses, as problems of the API.
 
+use crate::training::TrainingRunError;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
-use cipherfn_serving::training::{DescentError, FormsError};
+use cipherfn_serving::training::FormsError;
 use cipherfn_serving::{
     CheckpointError, OutOfTime, QueryError, ReplyTooLarge, SumsError, TooLittleMemory,
 };
@@ -56,7 +57,7 @@ pub(crate) fn no_sums(error: &SumsError) -> Problem {
 }
 
 /// Rows of which a training cannot be made.
-pub(crate) fn malformed_rows(error: &DescentError) -> Problem {
+pub(crate) fn malformed_rows(error: &TrainingRunError) -> Problem {
     Problem::new(ProblemType::MalformedRows, error.to_string())
 }
 

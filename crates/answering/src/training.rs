@@ -6,15 +6,19 @@
 use crate::{Answering, blocking, refusal};
 use bytes::Bytes;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::SchemeError;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_service::registry::{LiveVersion, live_program};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
+use cipherfn_serving::training::leaves::{self, LeafPass, LeafPassError};
 use cipherfn_serving::training::{Descent, DescentError, SET, required_parts};
 use cipherfn_serving::{Stretch, WarmKey};
+use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::{DescentUpload, RowsForm, RowsHead, Training};
+use cipherfn_training::leaves::{LeafTraining, LeafUpload};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Part of a worker's memory that the rows of a training may have, beside the key and a chunk that is
 /// being read.
 const MEMORY_PART: u64 = 2;
+
+/// The parts of a key that steps take.
+type KeyParts = fn(&'static ParameterSet) -> Result<Vec<&'static KeyPart>, SchemeError>;
 
 /// Whose training it is, and which.
 #[derive(Clone, Copy, Debug)]
@@ -36,26 +43,110 @@ pub struct AskedTraining<'a> {
     pub key: KeyId,
 }
 
-/// A training under way.
+/// What was uploaded for a training, by its program.
 #[derive(Debug)]
+pub enum TrainingUpload {
+    /// For gradient descent.
+    Descent(Box<Training>, DescentUpload),
+    /// For counts of rows in the leaves of trees.
+    Leaves(Box<LeafTraining>, LeafUpload),
+}
+
+/// A training under way.
 pub struct TrainingRun {
-    descent: Descent,
+    work: TrainingWork,
+    key_parts: KeyParts,
     /// The longest step so far.
     longest: Duration,
 }
 
-/// Takes the next file that was uploaded, by its number.
-///
-/// # Errors
-/// What is wrong with it, as the API says it.
-pub fn take_rows(
-    upload: &mut DescentUpload,
-    (number, bytes): (usize, &[u8]),
-) -> Result<(), Problem> {
-    upload.add(bytes).map_err(|error| {
-        let detail = format!("chunk {number}: {error}; encrypt the rows again");
-        Problem::new(ProblemType::MalformedRows, detail)
-    })
+/// What a training does.
+enum TrainingWork {
+    /// Steps of descent.
+    Descent(Box<Descent>),
+    /// Rows counted in leaves, those of a sum a step.
+    Leaves(Box<LeafPass>),
+}
+
+/// Why a training does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingRunError {
+    /// Of descent.
+    #[error(transparent)]
+    Descent(#[from] DescentError),
+    /// Of counts.
+    #[error(transparent)]
+    Leaves(#[from] LeafPassError),
+}
+
+impl TrainingUpload {
+    /// For a program, before the first file. `name` names the files of it ([`files_hash`]).
+    fn new(program: TrainingProgram, name: Hash) -> Self {
+        match program {
+            TrainingProgram::Descent(training) => {
+                let upload = DescentUpload {
+                    name: Some(name),
+                    ..DescentUpload::default()
+                };
+                Self::Descent(training, upload)
+            }
+            TrainingProgram::Leaves(training) => Self::Leaves(training, LeafUpload::default()),
+        }
+    }
+
+    /// Takes the next file that was uploaded, by its number.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the API says it.
+    pub fn add(&mut self, (number, bytes): (usize, &[u8])) -> Result<(), Problem> {
+        let added = match self {
+            Self::Descent(_, upload) => upload.add(bytes),
+            Self::Leaves(_, upload) => upload.add(bytes),
+        };
+        added.map_err(|error| {
+            let detail = format!("chunk {number}: {error}; encrypt the rows again");
+            Problem::new(ProblemType::MalformedRows, detail)
+        })
+    }
+
+    const fn key_parts(&self) -> KeyParts {
+        match self {
+            Self::Descent(..) => required_parts,
+            Self::Leaves(..) => leaves::key_parts,
+        }
+    }
+
+    fn begin(self, key: &WarmKey) -> Result<TrainingWork, TrainingRunError> {
+        let key = key.key.expanded();
+        Ok(match self {
+            Self::Descent(training, upload) => {
+                TrainingWork::Descent(Box::new(Descent::new(&training, key, upload)?))
+            }
+            Self::Leaves(training, upload) => {
+                TrainingWork::Leaves(Box::new(LeafPass::new(&training, key, upload)?))
+            }
+        })
+    }
+}
+
+impl TrainingWork {
+    const fn progress(&self) -> (u64, u64) {
+        match self {
+            Self::Descent(descent) => {
+                let (done, all) = descent.progress();
+                (done as u64, all as u64)
+            }
+            Self::Leaves(pass) => pass.progress(),
+        }
+    }
+
+    fn step(&mut self, key: &WarmKey) -> Result<bool, TrainingRunError> {
+        let key = key.key.expanded();
+        Ok(match self {
+            Self::Descent(descent) => descent.step(key)?,
+            Self::Leaves(pass) => pass.step(key)?,
+        })
+    }
 }
 
 /// Whether a file is rows that somebody has encrypted under the key holder's public key.
@@ -68,30 +159,37 @@ impl TrainingRun {
     ///
     /// # Errors
     /// Bytes that are no such state.
-    pub fn resume(&mut self, state: &Bytes) -> Result<(), DescentError> {
-        self.descent.resume(state)
+    pub fn resume(&mut self, state: &Bytes) -> Result<(), TrainingRunError> {
+        match &mut self.work {
+            TrainingWork::Descent(descent) => descent.resume(state)?,
+            TrainingWork::Leaves(pass) => pass.resume(state)?,
+        }
+        Ok(())
     }
 
-    /// Steps that were done.
+    /// Steps that were done; of counts rows.
     pub const fn steps(&self) -> u64 {
-        self.descent.progress().0 as u64
+        self.work.progress().0
     }
 
     /// Whether the last step was done.
     pub const fn is_over(&self) -> bool {
-        let (done, all) = self.descent.progress();
+        let (done, all) = self.work.progress();
         done == all
     }
 
     /// All that it takes to go on; after the last step the result.
     pub fn state(&self) -> Vec<u8> {
-        self.descent.state()
+        match &self.work {
+            TrainingWork::Descent(descent) => descent.state(),
+            TrainingWork::Leaves(pass) => pass.state(),
+        }
     }
 
     /// Steps until a stretch is over. None is begun that would not end in time.
-    fn go_on(&mut self, key: &WarmKey, stretch: Stretch) -> Result<(), DescentError> {
+    fn go_on(&mut self, key: &WarmKey, stretch: Stretch) -> Result<(), TrainingRunError> {
         let mut now = Instant::now();
-        while now + self.longest < stretch.end && self.descent.step(key.key.expanded())? {
+        while now + self.longest < stretch.end && self.work.step(key)? {
             let before = std::mem::replace(&mut now, Instant::now());
             self.longest = self.longest.max(now - before);
             if now >= stretch.pause {
@@ -118,19 +216,32 @@ impl Answering {
         Err(Problem::new(ProblemType::TooLittleMemory, detail))
     }
 
+    /// What a training's files are taken by, before the first of them: its program says what they must be. They
+    /// are named by `files` ([`files_hash`]).
+    pub async fn training_upload(
+        &self,
+        asked: AskedTraining<'_>,
+        files: Hash,
+        call: &Call,
+    ) -> Result<TrainingUpload, Failure> {
+        let program = self.program(asked, call).await?;
+        Ok(TrainingUpload::new(program, files))
+    }
+
     /// A training on what was uploaded, before its first step.
     pub async fn begin_training(
         &self,
         asked: AskedTraining<'_>,
-        upload: DescentUpload,
+        upload: TrainingUpload,
         call: &Call,
     ) -> Result<TrainingRun, Failure> {
-        let training = self.program(asked, call).await?;
-        let key = self.training_key(asked, call).await?;
-        let begin = move || Descent::new(&training, key.key.expanded(), upload);
+        let key_parts = upload.key_parts();
+        let key = self.training_key(asked, key_parts, call).await?;
+        let begin = move || upload.begin(&key);
         let begun = move || begin().map_err(|error| refusal::malformed_rows(&error));
         Ok(TrainingRun {
-            descent: blocking(begun, call).await?,
+            work: blocking(begun, call).await?,
+            key_parts,
             longest: Duration::ZERO,
         })
     }
@@ -143,7 +254,7 @@ impl Answering {
         call: &Call,
     ) -> Result<TrainingRun, Failure> {
         self.live(asked).await?;
-        let key = self.training_key(asked, call).await?;
+        let key = self.training_key(asked, run.key_parts, call).await?;
         let work = move || {
             let done = run.go_on(&key, stretch);
             done.map_err(|error| refusal::malformed_rows(&error))?;
@@ -159,7 +270,11 @@ impl Answering {
         Ok(version?.clone())
     }
 
-    async fn program(&self, asked: AskedTraining<'_>, call: &Call) -> Result<Training, Failure> {
+    async fn program(
+        &self,
+        asked: AskedTraining<'_>,
+        call: &Call,
+    ) -> Result<TrainingProgram, Failure> {
         let (name, hash) = (asked.program, asked.version);
         let fetch = async {
             let version = self.live(asked).await?;
@@ -169,7 +284,7 @@ impl Answering {
         let unusable =
             |why| Failure::Internal(format!("version {hash} of training program {name} {why}"));
         let bytes = bytes.ok_or_else(|| unusable("is gone".to_owned()))?;
-        let training = Training::from_json(&bytes)
+        let training = TrainingProgram::from_json(&bytes)
             .map_err(|error| unusable(format!("does not load: {error}")))?;
         if training.hash() != hash {
             return Err(unusable("is another program".to_owned()));
@@ -181,6 +296,7 @@ impl Answering {
     async fn training_key(
         &self,
         asked: AskedTraining<'_>,
+        parts: KeyParts,
         call: &Call,
     ) -> Result<Arc<WarmKey>, Failure> {
         let set = ParameterSet::by_name(SET);
@@ -195,7 +311,7 @@ impl Answering {
             );
             return Err(Problem::new(ProblemType::WrongParameterSet, detail).into());
         }
-        let parts = required_parts(set);
+        let parts = parts(set);
         let parts = parts.map_err(|error| Failure::Internal(error.to_string()))?;
         let parts: BTreeSet<String> = parts.iter().map(|part| part.name.to_owned()).collect();
         self.registered_key(asked.tenant, asked.key, parts, call)

@@ -64,6 +64,12 @@ pub enum FrameKind {
     FormsQuery = 15,
     /// Linear forms of rows by weights that stay encrypted.
     Forms = 16,
+    /// Encrypted rows that are counted in the leaves of trees.
+    LeafRows = 17,
+    /// Encrypted counts of rows in leaves.
+    LeafSums = 18,
+    /// A tree that is grown, as far as it is.
+    LeafTree = 19,
 }
 
 impl FrameKind {
@@ -85,6 +91,9 @@ impl FrameKind {
             Self::PlainTable,
             Self::FormsQuery,
             Self::Forms,
+            Self::LeafRows,
+            Self::LeafSums,
+            Self::LeafTree,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -109,6 +118,9 @@ impl FrameKind {
             Self::PlainTable => "table in the clear",
             Self::FormsQuery => "query to trained weights",
             Self::Forms => "reply of trained weights",
+            Self::LeafRows => "chunk of rows for leaves",
+            Self::LeafSums => "file of leaf counts",
+            Self::LeafTree => "tree of a training",
         }
     }
 
@@ -131,6 +143,9 @@ impl FrameKind {
             Self::PlainTable => "a table in the clear",
             Self::FormsQuery => "a query to trained weights",
             Self::Forms => "a reply of trained weights",
+            Self::LeafRows => "a chunk of rows for leaves",
+            Self::LeafSums => "a file of leaf counts",
+            Self::LeafTree => "a tree of a training",
         }
     }
 }

@@ -105,6 +105,16 @@ pub enum TrainingError {
         /// The table's end.
         range: f64,
     },
+    /// Weights to start from on rows that nobody can look at.
+    #[error(
+        "the weights to start from lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} steps would have the wrong sign unseen; start from weights that were trained with a penalty, or from none"
+    )]
+    StartReaches {
+        /// How far rows can reach.
+        reach: f64,
+        /// How far steps are right.
+        limit: f64,
+    },
     /// Forms that could go around the torus unseen.
     #[error(
         "the weights lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} a prediction by encrypted weights would be another one unseen; have the weights decrypted (without --keep-encrypted), or train with a penalty or narrower ranges"
@@ -210,6 +220,14 @@ pub enum TrainingError {
         /// Bytes of a head.
         head: usize,
     },
+    /// A program of trees where one of descent is needed.
+    #[error(
+        "the program is of trees, and this is done with programs of gradient descent alone; train by it with cipherfn train"
+    )]
+    OfTrees,
+    /// A tree that cannot be read or written.
+    #[error("not a tree: {0}; grow it again")]
+    Tree(serde_json::Error),
     /// A state of something else.
     #[error(
         "the state is of another {what}; go on with the one that it was made of, or begin anew"

@@ -8,22 +8,28 @@
 mod boosted;
 mod counts;
 mod growth;
+mod messages;
 mod program;
 mod refit;
 mod rows;
 mod spec;
 mod structure;
 mod tree;
+mod upload;
 
 pub use boosted::BoostedStep;
 pub use counts::{LeafCounts, share};
 pub use growth::{Grown, Growth};
+pub use messages::{
+    GrownTree, LeafRowsChunk, LeafSums, MAX_ROWS_BYTES, MAX_SUMS_BYTES, leaf_rows_hash,
+};
 pub use program::{LeafTraining, SumForm};
 pub use refit::Refitted;
 pub use rows::{LeafRow, LeafRowEncoder};
 pub use spec::LeafSpec;
 pub use structure::{Structure, StructureNode, TreeSum};
 pub use tree::{LeafNode, LeafTree};
+pub use upload::LeafUpload;
 
 use cipherfn_protocol::specs::Bits;
 

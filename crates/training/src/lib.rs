@@ -19,6 +19,7 @@ pub mod leaves;
 mod matrix;
 mod model;
 mod moments;
+mod program;
 mod spec;
 mod sums;
 
@@ -27,5 +28,6 @@ pub use error::TrainingError;
 pub use layout::MAX_OWNERS;
 pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, FittedNode, ScaledColumn};
 pub use moments::Moments;
+pub use program::TrainingProgram;
 pub use spec::{CategoricalColumn, NumericColumn, StatisticsSpec, Target};
 pub use sums::Sums;

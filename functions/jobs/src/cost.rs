@@ -6,7 +6,7 @@ use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::{Failure, http};
-use cipherfn_training::descent::Training;
+use cipherfn_training::TrainingProgram;
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
 use std::env;
@@ -47,20 +47,20 @@ impl Jobs {
         Ok(predicted.map(|row_microseconds| self.of_worker(specs, row_microseconds)))
     }
 
-    /// That a worker ends a step of a training program.
+    /// That a worker ends a step of a training program. The program, if it can be read: what cannot be the
+    /// worker says.
     pub(crate) async fn check_steps(
         &self,
         (name, hash): (&ModelName, SpecsHash),
         version: &LiveVersion,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<TrainingProgram>, Failure> {
         let program = self.registry.specs(name, version, hash).await?;
-        // What cannot be read the worker says.
-        let training = program.and_then(|bytes| Training::from_json(&bytes).ok());
-        if let Some(training) = training {
+        let program = program.and_then(|bytes| TrainingProgram::from_json(&bytes).ok());
+        if let Some(TrainingProgram::Descent(training)) = &program {
             let cost = self.of_worker(hash, training.step_microseconds());
-            check::steps(&training, &cost)?;
+            check::steps(training, &cost)?;
         }
-        Ok(())
+        Ok(program)
     }
 
     fn of_worker(&self, specs: SpecsHash, row_microseconds: f64) -> RowCost {

@@ -8,12 +8,13 @@ use crate::grants::{changed, signed_grant, stand_of};
 use crate::{Jobs, check};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, UploadPurpose};
-use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
+use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingList};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
     GrantRefusal, Granting, Job, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
+use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::{PUBLIC_BATCH, ROWS_HEAD, RowsForm, RowsHead, Training};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{StatusCode, header};
@@ -33,7 +34,13 @@ impl Jobs {
         let (name, specs) = (&declaration.program, declaration.specs);
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
-        self.check_steps((name, specs), version).await?;
+        let checked = self.check_steps((name, specs), version).await?;
+        if let Some(TrainingProgram::Leaves(_)) = checked {
+            let detail = format!(
+                "program: {name} counts rows in trees, which the key holder alone can encrypt; owners add rows to programs of gradient descent"
+            );
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
         let declared = self
             .registry
             .declare_joint(tenant, &declaration, &self.rules, call.now)
@@ -54,6 +61,17 @@ impl Jobs {
             }
         };
         Ok(http::json(status, &unexpired(training, call)?.status()))
+    }
+
+    /// The tenant's trainings.
+    pub(crate) async fn trainings(
+        &self,
+        tenant: &Tenant,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let trainings = self.registry.joints(tenant, call.now).await?;
+        let trainings = trainings.iter().map(JointTraining::listed).collect();
+        Ok(http::json(StatusCode::OK, &TrainingList { trainings }))
     }
 
     /// Who may add rows to a training, and who did.

@@ -90,6 +90,7 @@ impl Jobs {
                 self.delete_frame(tenant, frame).await
             }
             Route::DeclareQuery => self.declare_query(tenant, request, call).await,
+            Route::Trainings => self.trainings(tenant, call).await,
             Route::DeclareTraining => self.declare_training(tenant, (request, call)).await,
             Route::TrainingStatus => {
                 let training = http::id("training", parameter)?;
@@ -223,7 +224,7 @@ impl Jobs {
                 check::training(&declaration)?;
                 let program = self.registry.model(name).await?;
                 let checked = match live_program(program.as_ref(), name, specs) {
-                    Ok(version) => self.check_steps((name, specs), version).await,
+                    Ok(version) => self.check_steps((name, specs), version).await.map(drop),
                     Err(refused) => Err(refused.into()),
                 };
                 if let Err(refused) = checked {

@@ -1,8 +1,9 @@
-//! Jobs that train: all chunks are rows of one training, the result its state after the last step.
+//! Jobs that train: all chunks are rows of one training, the result its state after the last step. Of counts in
+//! leaves a step is the rows of a sum.
 
 use crate::owners::Owners;
 use crate::work::{End, Work};
-use cipherfn_answering::{Answering, AskedTraining, DescentUpload, Stretch, files_hash};
+use cipherfn_answering::{Answering, AskedTraining, Stretch, files_hash};
 use cipherfn_service::Failure;
 use cipherfn_service::registry::UploadedWork;
 use std::time::{Duration, Instant};
@@ -25,15 +26,13 @@ pub(crate) async fn train(
     let bytes = order.chunks.iter().map(|chunk| chunk.bytes).sum();
     answering.check_rows(bytes)?;
     let files = order.chunks.iter().map(|chunk| chunk.sha256);
-    let mut upload = DescentUpload {
-        name: Some(files_hash(files)),
-        ..DescentUpload::default()
-    };
+    let named = files_hash(files);
+    let mut upload = answering.training_upload(asked, named, work.call).await?;
     let owners = Owners::of(work, order).await?;
     for number in 0..order.chunks.len() {
         let file = work.uploaded(number).await?;
         owners.check((number, order.chunks[number]), &file)?;
-        cipherfn_answering::take_rows(&mut upload, (number, &file))?;
+        upload.add((number, &file))?;
     }
     let mut run = answering.begin_training(asked, upload, work.call).await?;
     if let Some(kept) = work.kept().await? {

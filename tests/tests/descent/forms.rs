@@ -60,6 +60,7 @@ fn rows_are_predicted_by_encrypted_weights() {
         let kept = KeptModel {
             training: &training,
             weights: &weights,
+            rows: 64,
         };
         assert!(kept.most_rows(&secret).unwrap() >= 2000);
         let state = kept_state(&secret, &training, &start);
@@ -67,6 +68,24 @@ fn rows_are_predicted_by_encrypted_weights() {
         let reply = answer_forms(&state, &asked.query).unwrap().to_file_bytes();
         let found = kept.open(&secret, &asked, &reply).unwrap();
         assert_eq!(found.len(), rows.len());
+        // Steps before the weights were encrypted anew have left no error; those after have.
+        let margin = |steps: u64, rows: usize| {
+            let steps = KeptWeights { steps, ..weights };
+            let later = KeptModel {
+                training: &training,
+                weights: &steps,
+                rows,
+            };
+            let asked = later.ask(&secret, &features).unwrap();
+            let reply = answer_forms(&state, &asked.query).unwrap();
+            let found = later.open(&secret, &asked, &reply.to_file_bytes()).unwrap();
+            let margins = found.iter().map(|found| found.margins[1][1]);
+            margins.fold(0.0, f64::max)
+        };
+        let own = found.iter().map(|found| found.margins[1][1]);
+        let own = own.fold(0.0, f64::max);
+        assert!((margin(900_000, 64) / own - 1.0).abs() < 0.5, "{own}");
+        assert!(margin(1, 64 << 40) > 3.0 * own, "{own}");
         let (mut squares, mut right) = (0.0, 0);
         for (found, (features, class)) in found.iter().zip(&rows) {
             let products = features.iter().zip(&sets[0]);

@@ -3,6 +3,7 @@
 mod bulk;
 mod checkpoints;
 mod joint;
+mod leaves;
 mod parts;
 mod refusals;
 mod training;

@@ -8,7 +8,9 @@ use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
 use cipherfn_client::training::{KeptModel, trained_weights};
-use cipherfn_client_http::{KeptTraining, KeyRing, RowsName, SameTraining, ServiceError, UploadedRows};
+use cipherfn_client_http::{
+    GoingOn, KeptTraining, KeyRing, RowsName, SameTraining, ServiceError, UploadedRows,
+};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
@@ -97,6 +99,7 @@ impl Given {
         let model = KeptModel {
             training: &self.training,
             weights: &weights,
+            rows: self.rows.rows.len(),
         };
         model.most_rows(secret)?;
         Ok(weights)
@@ -105,9 +108,15 @@ impl Given {
 
 impl Run {
     async fn fit(self, training: Arc<Training>, table: Batches) -> Result<Outcome> {
-        let start = match &self.start {
-            Start::Kept(kept) => Some(kept.start(&self.connection, &self.ring, &training).await?),
-            start => start.of(&training)?,
+        let (start, going_on) = match &self.start {
+            Start::Kept(kept) => {
+                let begun = self.resumed.as_ref().map(Resumed::read).transpose()?;
+                let remembered = begun.flatten().and_then(|uploaded| uploaded.going_on);
+                let begin = kept.start(&self.connection, &self.ring, &training, remembered);
+                let (start, own) = begin.await?;
+                (Some(start), Some(own))
+            }
+            start => (start.of(&training)?, None),
         };
         let (watch, set) = (self.watch.clone(), ParameterSet::by_name(SET)?);
         let given = blocking(move || Given::read(training, (table, start), &watch)).await?;
@@ -118,7 +127,7 @@ impl Run {
             .await?;
         let secret = Arc::new(self.ring.secret_key(set)?);
         let kept = self.keep.then(|| given.kept(&secret)).transpose()?;
-        let uploaded = self.uploaded(&given, &secret).await?;
+        let uploaded = self.uploaded(&given, &secret, going_on).await?;
         let steps = given.schedule.len() as u64;
         self.watch.set(0, steps);
         let done = |done| self.watch.set(done, steps);
@@ -153,7 +162,12 @@ impl Run {
     }
 
     /// The rows as they are at the service: those that an earlier call has uploaded, or these now.
-    async fn uploaded(&self, given: &Given, secret: &Arc<SecretKey>) -> Result<UploadedRows> {
+    async fn uploaded(
+        &self,
+        given: &Given,
+        secret: &Arc<SecretKey>,
+        going_on: Option<GoingOn>,
+    ) -> Result<UploadedRows> {
         let service = &self.connection;
         let start = given.is_started.then_some(&given.start);
         let name = RowsName::of(&given.rows.rows, start);
@@ -171,7 +185,8 @@ impl Run {
         }
         let rows = given.encryption(secret)?;
         let uploaded = service.upload_rows(&self.program, rows, name, |_| ());
-        let uploaded = uploaded.await?;
+        let mut uploaded = uploaded.await?;
+        uploaded.going_on = going_on;
         match &self.resumed {
             Some(resumed) => resumed.write(&uploaded)?,
             None => self.begin(Some(uploaded.clone())),

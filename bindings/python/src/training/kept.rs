@@ -8,7 +8,7 @@ use crate::table::{Batches, Table};
 use crate::wait::{Stop, Waiting, Watch};
 use cipherfn_client::Prediction;
 use cipherfn_client::training::KeptModel;
-use cipherfn_client_http::{KeptTraining, KeyRing};
+use cipherfn_client_http::{GoingOn, KeptTraining, KeyRing};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_scheme::SecretKey;
@@ -57,13 +57,15 @@ impl Kept {
         }
     }
 
-    /// What training goes on from: of this program, at this service.
+    /// What training goes on from: of this program, at this service; and the encrypted weights, which a call that
+    /// was ended has `remembered`, as the service may no longer keep them.
     pub(super) async fn start(
         &self,
         service: &cipherfn_client_http::Service,
         ring: &KeyRing,
         training: &Training,
-    ) -> Result<DescentStart> {
+        remembered: Option<GoingOn>,
+    ) -> Result<(DescentStart, GoingOn)> {
         self.require(service)?;
         if self.training.hash() != training.hash() {
             return Err(Failure::Argument(format!(
@@ -75,8 +77,8 @@ impl Kept {
             )));
         }
         let secret = self.secret(ring)?;
-        let result = service.kept_weights(self.kept.job).await?;
-        Ok(self.kept.start(&secret, training, &result)?)
+        let own = service.going_on(&self.kept, remembered).await?;
+        Ok((self.kept.start(&secret, training, &own.result)?, own))
     }
 
     /// The secret key that the weights are encrypted under.
@@ -205,6 +207,7 @@ impl Kept {
             let model = KeptModel {
                 training: &own.training,
                 weights: &own.kept.weights,
+                rows: own.kept.rows,
             };
             let (most, all) = (model.most_rows(&secret)?, rows.features.len() as u64);
             let mut found = Vec::new();

@@ -14,7 +14,7 @@ pub(super) struct Resumed(pub(super) PathBuf);
 
 impl Resumed {
     /// What an earlier call has uploaded.
-    fn read(&self) -> Result<Option<UploadedRows>> {
+    pub(super) fn read(&self) -> Result<Option<UploadedRows>> {
         let bytes = match fs::read(&self.0) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -5,7 +5,7 @@ use crate::files::{Content, InputSource};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_client::training::leaves::{shape, sums_bytes};
+use cipherfn_client::training::leaves::{most_rows, shape, sums_bytes};
 use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::structure::{boosted_structure, structure};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -76,6 +76,7 @@ impl CompileTraining {
             None => training.counted(),
         };
         let reply = sums_bytes(set, &training, &places, ROWS);
+        let most = most_rows(set, &training);
         let step = training.boosted().map(|step| (step.rate, step.penalty));
         let mut value = serde_json::json!({
             "trees": trees.len(),
@@ -85,6 +86,7 @@ impl CompileTraining {
             "key_bytes": key_bytes,
             "rows_a_sum": rows,
             "reply_bytes": reply,
+            "most_rows_of_a_service": most,
             "largest_error": noise.error,
         });
         if let Some(Growth { depth, rows_a_leaf }) = growth {
@@ -127,6 +129,10 @@ impl CompileTraining {
                         terminal::bytes(reply as u64),
                         growth.map_or("", |_| " and the last level")
                     ),
+                ),
+                (
+                    "by a service",
+                    format!("up to {most} rows, for whose counts a result has room"),
                 ),
             ]);
             terminal::facts(facts)

@@ -4,7 +4,7 @@ use super::Predict;
 use crate::files::{InputSource, Output};
 use crate::table::{OnError, Predictions};
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_client::Answer;
 use cipherfn_client::training::KeptModel;
 use cipherfn_client_http::{KeptTraining, KeyRing};
@@ -49,6 +49,7 @@ impl Predict {
         let model = KeptModel {
             training: &training,
             weights: &kept.weights,
+            rows: kept.rows,
         };
         let most = model.most_rows(&secret)?;
         let (mut rows, progress) = self.features(&training, &input, terminal)?;
@@ -177,12 +178,17 @@ pub(in crate::commands) fn known(
     ring: &KeyRing,
     job: JobId,
 ) -> Result<(Arc<KeptTraining>, Arc<Training>)> {
-    let kept = ring.training(job)?.with_context(|| {
-        format!(
-            "the key ring knows no training {job}; train with --keep-encrypted under this key ring"
-        )
-    })?;
-    let training = Training::from_json(kept.program.as_bytes());
-    let training = training.with_context(|| format!("the key ring's program of training {job}"))?;
+    let kept = ring.training(job)?.ok_or_else(|| unknown(job))?;
+    let training = program_of(&kept)?;
     Ok((Arc::new(kept), Arc::new(training)))
+}
+
+pub(in crate::commands) fn unknown(job: JobId) -> anyhow::Error {
+    anyhow!("the key ring knows no training {job}; train with --keep-encrypted under this key ring")
+}
+
+/// The program of a training whose weights are kept.
+pub(in crate::commands) fn program_of(kept: &KeptTraining) -> Result<Training> {
+    let training = Training::from_json(kept.program.as_bytes());
+    training.with_context(|| format!("the key ring's program of training {}", kept.job))
 }

@@ -1,4 +1,4 @@
-//! Training by a service: rows are uploaded encrypted, workers run the steps.
+//! Training by a service: rows are uploaded encrypted, workers run the steps, or count.
 
 use super::rows::read_rows;
 use super::unfinished::Unfinished;
@@ -15,11 +15,12 @@ use cipherfn_client_http::{
     Uploaded, UploadedRows,
 };
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::job::JobId;
+use cipherfn_protocol::api::job::{JobDeclaration, JobId};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_serving::training::{SET, required_parts};
+use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::KeptWeights;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,13 +45,27 @@ impl Train {
         block_on(async {
             let service = self.connection.open(url).await?;
             let ring = KeyRing::at(keys);
-            let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
-            let training = fetched.training.clone();
+            let accept = self.trust.accept();
+            let fetched = service.any_program(&name, &ring, &accept).await?;
+            let whose = whose(&fetched, fetched.training.hash());
+            let training = match fetched.training {
+                TrainingProgram::Descent(training) => *training,
+                TrainingProgram::Leaves(training) => {
+                    let place = (&service, &ring, &name);
+                    let told = (output, Some(whose));
+                    let leaves = self.leaves_elsewhere(place, &training, input, told, terminal);
+                    return Box::pin(leaves).await;
+                }
+            };
             let target = self.target.as_deref();
             let rows = read_rows(&training, target, &self.format, input, terminal)?;
-            let start = match self.go_on {
-                Some(job) => kept::start(&service, &ring, &training, job).await?,
-                None => self.start_of(&training)?,
+            let (start, going_on) = match self.go_on {
+                Some(job) => {
+                    let begun = (job, unfinished.read()?);
+                    let (start, own) = kept::start(&service, &ring, &training, begun).await?;
+                    (start, Some(own))
+                }
+                None => (self.start_of(&training)?, None),
             };
             let simulated = simulated((&training, &start), &rows, input)?;
             let kept = self.keep_encrypted.then(|| {
@@ -58,11 +73,16 @@ impl Train {
                 KeptWeights::of(&training, begun, &simulated)
             });
             let kept = kept.transpose()?;
-            let secret = self.keys_at(&service, &ring, terminal).await?;
+            let parts = required_parts(ParameterSet::by_name(SET)?)?;
+            let secret = keys_at(&service, &ring, &parts, terminal).await?;
             if let Some(weights) = &kept {
                 // Whether predictions will have room, before anything goes up.
-                let training = &training;
-                KeptModel { training, weights }.most_rows(&secret)?;
+                let model = KeptModel {
+                    training: &training,
+                    weights,
+                    rows: rows.rows.len(),
+                };
+                model.most_rows(&secret)?;
             }
             let same = SameTraining {
                 service: service.url(),
@@ -75,13 +95,15 @@ impl Train {
                 uploaded
             } else {
                 let encryption = self.encryption(&secret, (&training, &start), &rows)?;
-                let uploaded = upload(&service, &same, encryption, terminal).await?;
+                let mut uploaded = upload(&service, &same, encryption, terminal).await?;
+                uploaded.going_on = going_on;
                 unfinished.write(&uploaded)?;
                 uploaded
             };
             let began = Instant::now();
             let steps = training.schedule_after(start.before, uploaded.rows)?.len();
-            let (job, result) = train(&service, &uploaded, (&unfinished, steps), terminal).await?;
+            let own = (&uploaded, &uploaded.declaration);
+            let (job, result) = train(&service, own, (&unfinished, steps), terminal).await?;
             let given = Given {
                 training: &training,
                 start: &start,
@@ -95,7 +117,6 @@ impl Train {
                 upload_bytes: uploaded.declaration.chunks.iter().map(|it| it.bytes).sum(),
                 seconds: began.elapsed().as_secs_f64(),
             };
-            let whose = whose(&fetched);
             if let Some(weights) = kept {
                 let place = (service.url(), job);
                 let program = (&name, training.canonical());
@@ -153,27 +174,27 @@ impl Train {
             ),
         }
     }
+}
 
-    /// The secret key; what the service lacks of its evaluation key is made and registered.
-    pub(super) async fn keys_at(
-        &self,
-        service: &Service,
-        ring: &KeyRing,
-        terminal: Terminal,
-    ) -> Result<Arc<SecretKey>> {
-        let set = ParameterSet::by_name(SET)?;
-        let parts = required_parts(set)?;
-        ring.fill_parts(set, &parts, Existing::Keep)?;
-        let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
-        let registered = service.supply_parts(ring, set, &parts, |uploaded: Uploaded| {
-            progress.set_length(uploaded.of);
-            progress.set_position(uploaded.bytes);
-        });
-        let registered = registered.await;
-        progress.finish_and_clear();
-        registered?;
-        Ok(Arc::new(ring.secret_key(set)?))
-    }
+/// The secret key; of the parts of its evaluation key that a training takes those that the service lacks are made
+/// and registered.
+pub(super) async fn keys_at(
+    service: &Service,
+    ring: &KeyRing,
+    parts: &[&'static KeyPart],
+    terminal: Terminal,
+) -> Result<Arc<SecretKey>> {
+    let set = ParameterSet::by_name(SET)?;
+    ring.fill_parts(set, parts, Existing::Keep)?;
+    let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
+    let registered = service.supply_parts(ring, set, parts, |uploaded: Uploaded| {
+        progress.set_length(uploaded.of);
+        progress.set_position(uploaded.bytes);
+    });
+    let registered = registered.await;
+    progress.finish_and_clear();
+    registered?;
+    Ok(Arc::new(ring.secret_key(set)?))
 }
 
 async fn upload(
@@ -191,15 +212,16 @@ async fn upload(
     Ok(uploaded?)
 }
 
-/// Waits for the result. What is over for good is forgotten, so that the next run begins anew.
+/// Waits for the result of a job on what was uploaded. What is over for good is forgotten, so that the next run
+/// begins anew.
 pub(super) async fn train(
     service: &Service,
-    uploaded: &UploadedRows,
+    (uploaded, job): (&UploadedRows, &JobDeclaration),
     (unfinished, steps): (&Unfinished, usize),
     terminal: Terminal,
 ) -> Result<(JobId, Vec<u8>)> {
     let progress = terminal.progress(Some(steps as u64), Unit::Steps, "training");
-    let trained = service.train(uploaded, |steps| progress.set_position(steps));
+    let trained = service.train_by(job, |steps| progress.set_position(steps));
     let trained = trained.await;
     progress.finish_and_clear();
     let error = match trained {
@@ -213,19 +235,19 @@ pub(super) async fn train(
         }
         unfinished.remove()?;
     } else if error.is_of_gone_training() {
+        if uploaded.level(1).is_some() {
+            // Jobs of other levels may be left.
+            service.cancel_training(uploaded).await?;
+        }
         unfinished.remove()?;
     } else {
-        let path = unfinished.path().display();
-        return Err(anyhow::Error::from(error).context(format!(
-            "the training is not over; what was uploaded is remembered in {path}: run it again, it goes on"
-        )));
+        return Err(anyhow::Error::from(error).context(unfinished.not_over()));
     }
     Err(error.into())
 }
 
 /// Whose program was taken and why, in a line.
-pub(super) fn whose(fetched: &FetchedProgram) -> String {
-    let version = fetched.training.hash();
+pub(super) fn whose<T>(fetched: &FetchedProgram<T>, version: Hash) -> String {
     trust::words(
         version,
         (fetched.developer, fetched.signed),

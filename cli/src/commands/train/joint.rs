@@ -1,6 +1,6 @@
 //! Training by a service on rows that owners have uploaded under the key holder's public key.
 
-use super::elsewhere::{train, whose};
+use super::elsewhere::{keys_at, train, whose};
 use super::rows;
 use super::unfinished::Unfinished;
 use super::{Train, clipped};
@@ -18,7 +18,7 @@ use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::training::{SET, noise_of};
+use cipherfn_serving::training::{SET, noise_of, required_parts};
 use cipherfn_training::descent::{RowsForm, Training, TrainingRows, accuracy};
 use std::io::Write;
 use std::sync::Arc;
@@ -53,7 +53,8 @@ impl Train {
             let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
             let training = &fetched.training;
             let own = self.own_rows(training, terminal)?;
-            let secret = self.keys_at(&service, &ring, terminal).await?;
+            let parts = required_parts(ParameterSet::by_name(SET)?)?;
+            let secret = keys_at(&service, &ring, &parts, terminal).await?;
             let same = SameTraining {
                 service: service.url(),
                 program: &name,
@@ -67,14 +68,15 @@ impl Train {
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
                 uploaded
             } else {
-                let given = (training, own.as_ref(), &secret);
-                let uploaded = beside(&service, (id, &same), given, terminal).await?;
+                let own = own_files((training, &secret), own.as_ref())?;
+                let uploaded = beside(&service, (id, &same), own, terminal).await?;
                 unfinished.write(&uploaded)?;
                 uploaded
             };
             let began = Instant::now();
             let steps = training.schedule_of(0, &uploaded.trained().owners)?.len();
-            let trained = train(&service, &uploaded, (&unfinished, steps), terminal).await;
+            let own_job = (&uploaded, &uploaded.declaration);
+            let trained = train(&service, own_job, (&unfinished, steps), terminal).await;
             let (job, result) = match trained {
                 Ok(trained) => trained,
                 Err(error) => {
@@ -162,7 +164,10 @@ impl Train {
                 ),
             ];
             facts.extend(right.map(|right| ("right", right)));
-            facts.extend([("file", self.output.name()), ("program", whose(fetched))]);
+            facts.extend([
+                ("file", self.output.name()),
+                ("program", whose(fetched, fetched.training.hash())),
+            ]);
             facts.extend(joined.own.into_iter().flat_map(clipped));
             terminal::facts(facts)
         })
@@ -197,11 +202,23 @@ fn table_hash(id: TrainingId, own: Option<&TrainingRows>) -> Hash {
     Hash::of(&id.to_bytes().into_iter().chain(own).collect::<Vec<u8>>())
 }
 
+/// The caller's own rows, encrypted.
+fn own_files(
+    (training, secret): (&Training, &Arc<SecretKey>),
+    rows: Option<&TrainingRows>,
+) -> Result<Option<RowsEncryption>> {
+    let rows = rows.map(|own| {
+        let plain = own.rows.as_slice().into();
+        RowsEncryption::new(Arc::clone(secret), training, plain, None)
+    });
+    Ok(rows.transpose()?)
+}
+
 /// What owners have added, with the caller's own rows beside it.
 async fn beside(
     service: &Service,
     (id, same): (TrainingId, &SameTraining<'_>),
-    (training, own, secret): (&Training, Option<&TrainingRows>, &Arc<SecretKey>),
+    own: Option<RowsEncryption>,
     terminal: Terminal,
 ) -> Result<UploadedRows> {
     let status = service.training(id).await?;
@@ -224,11 +241,6 @@ async fn beside(
             );
         }
     }
-    let own = own.map(|own| {
-        let plain = own.rows.as_slice().into();
-        RowsEncryption::new(Arc::clone(secret), training, plain, None)
-    });
-    let own = own.transpose()?;
     let bytes = own.as_ref().map_or(0, RowsEncryption::bytes);
     let progress = terminal.progress(Some(bytes), Unit::Bytes, "uploading");
     let uploaded = service.upload_beside(&status, own, same.rows, |sent| {

@@ -1,12 +1,12 @@
 //! Weights that stay encrypted at a service.
 
 use super::{Given, Train, Trained};
-use crate::commands::predict::{key_of, known};
+use crate::commands::predict::{key_of, program_of, unknown};
 use crate::files::Output;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
 use cipherfn_client::training::trained_weights;
-use cipherfn_client_http::{KeptTraining, KeyRing, Service};
+use cipherfn_client_http::{GoingOn, KeptTraining, KeyRing, Service, UploadedRows};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_training::descent::{DescentStart, Training};
 use std::io::Write;
@@ -75,29 +75,37 @@ impl Train {
     }
 }
 
-/// The start from the weights that an earlier training has left.
+/// The start from the weights that an earlier training has left, and these. A run that was interrupted has
+/// `remembered` them, which the service may no longer keep.
 pub(super) async fn start(
     service: &Service,
     ring: &KeyRing,
     training: &Training,
-    job: JobId,
-) -> Result<DescentStart> {
-    let (kept, of) = known(ring, job)?;
+    (job, remembered): (JobId, Option<UploadedRows>),
+) -> Result<(DescentStart, GoingOn)> {
+    let remembered = remembered.and_then(|uploaded| uploaded.going_on);
+    let remembered = remembered.filter(|own| own.training.job == job);
+    let kept = match (ring.training(job)?, &remembered) {
+        (None, Some(own)) => own.training.clone(),
+        // The key ring's is the one that others cannot write.
+        (Some(kept), _) => kept,
+        (None, None) => return Err(unknown(job)),
+    };
     if kept.service != service.url() {
         bail!(
             "training {job} is kept by the service at {}; give that",
             kept.service
         );
     }
-    if of.hash() != training.hash() {
+    let of = program_of(&kept)?.hash();
+    if of != training.hash() {
         bail!(
-            "training {job} is by version {} of program {}, and {} is taken now; have that one published again (models roll-back), or train anew",
-            of.hash(),
+            "training {job} is by version {of} of program {}, and {} is taken now; have that one published again (models roll-back), or train anew",
             kept.name,
             training.hash()
         );
     }
     let secret = key_of(ring, &kept)?;
-    let result = service.kept_weights(job).await?;
-    Ok(kept.start(&secret, training, &result)?)
+    let own = service.going_on(&kept, remembered).await?;
+    Ok((kept.start(&secret, training, &own.result)?, own))
 }

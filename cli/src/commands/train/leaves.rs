@@ -1,7 +1,9 @@
 //! Leaves of trees, refitted to encrypted rows.
 
+use super::grown::grow;
 use super::{Train, keys};
-use crate::files::{Content, InputSource};
+use crate::files::{Content, InputSource, Output};
+use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use crate::training::Columns;
 use anyhow::{Context, Result};
@@ -15,12 +17,19 @@ use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafRowEncoder, LeafTarget,
 use std::io::Write;
 use std::time::Instant;
 
-/// Rows of a table, under a key.
-pub(super) struct EncryptedRows {
+/// Rows of a table.
+pub(super) struct LeafTable {
     pub(super) rows: Vec<LeafRow>,
     /// Labels outside of their range.
     pub(super) clipped: u64,
-    pub(super) encrypted: Vec<u8>,
+    /// Bytes of the encrypted rows.
+    pub(super) upload: u64,
+}
+
+/// Rows under a key.
+struct EncryptedRows {
+    count: usize,
+    encrypted: Vec<u8>,
     secret: SecretKey,
     key: ExpandedEvaluationKey,
 }
@@ -36,18 +45,13 @@ pub(super) struct Counted {
 
 impl EncryptedRows {
     /// Counts them as a server would, and decrypts the counts.
-    pub(super) fn count(&self, training: &LeafTraining) -> Result<Counted> {
-        let (counter, rows) = (
-            LeafCounter::new(training, self.secret.parameter_set())?,
-            self.rows.len(),
-        );
+    fn count(&self, training: &LeafTraining) -> Result<Counted> {
+        let counter = LeafCounter::new(training, self.secret.parameter_set())?;
         let start = Instant::now();
-        let sums = counter.sums(&self.key, &self.encrypted, rows)?;
+        let sums = counter.sums(&self.key, &self.encrypted, self.count)?;
         let seconds = start.elapsed().as_secs_f64();
-        let counts = decrypt_counts(&self.secret, training, rows, &sums)?;
-        training.require_counts_of(&self.rows, &counts)?;
         Ok(Counted {
-            counts,
+            counts: decrypt_counts(&self.secret, training, self.count, &sums)?,
             seconds,
             bytes: sums.iter().map(Vec::len).sum(),
         })
@@ -62,44 +66,65 @@ impl Train {
         terminal: Terminal,
     ) -> Result<()> {
         let training = LeafTraining::from_json(program).with_context(|| self.program.name())?;
-        let mut output =
+        let output =
             self.output
                 .create(Content::Binary, self.force.force, &[&self.program, input])?;
         let (rows, clipped) = self.leaf_rows(&training, input, terminal)?;
         let set = ParameterSet::by_name(SET)?;
         require_exact(&training, set, rows.len()).with_context(|| self.program.name())?;
         let (secret, key) = keys(self.keys.as_deref(), &key_parts(set)?)?;
-        let rows = EncryptedRows {
+        let encrypted = EncryptedRows {
+            count: rows.len(),
             encrypted: encrypt_rows(&secret, &training, &rows)?,
-            rows,
-            clipped,
             secret,
             key,
         };
+        let table = LeafTable {
+            rows,
+            clipped,
+            upload: encrypted.encrypted.len() as u64,
+        };
+        let told = (output, None);
         if training.growth().is_some() {
-            return self.grown(training, &rows, output, terminal);
+            let level = async |level: &LeafTraining, _| encrypted.count(level);
+            let grown = grow(training.clone(), &table.rows, terminal, level);
+            return self.write_tree(&training, &block_on(grown)?, &table, told, terminal);
         }
-        let Counted {
-            counts,
-            seconds,
-            bytes: reply,
-        } = rows.count(&training)?;
-        let EncryptedRows {
-            rows, encrypted, ..
-        } = rows;
-        let refitted = training.refit(rows.len(), &counts)?;
+        let counted = encrypted.count(&training)?;
+        self.refit(&training, &table, &counted, told, terminal)
+    }
+
+    /// Writes a program's trees with what rows leave in their leaves, as a model.
+    pub(super) fn refit(
+        &self,
+        training: &LeafTraining,
+        table: &LeafTable,
+        counted: &Counted,
+        (mut output, whose): (Output, Option<String>),
+        terminal: Terminal,
+    ) -> Result<()> {
+        let LeafTable {
+            rows,
+            clipped,
+            upload,
+        } = table;
+        training.require_counts_of(rows, &counted.counts)?;
+        let refitted = training.refit(rows.len(), &counted.counts)?;
         output.write_all(&write_onnx(&refitted.model))?;
         output.finish()?;
-        let residuals = training.residuals(&rows, &refitted.model);
+        let residuals = training.residuals(rows, &refitted.model);
         let mut value = serde_json::json!({
             "rows": rows.len(),
             "trees": training.trees().len(),
             "empty_leaves": refitted.empty,
-            "seconds": seconds,
-            "upload_bytes": encrypted.len(),
-            "reply_bytes": reply,
+            "seconds": counted.seconds,
+            "upload_bytes": upload,
+            "reply_bytes": counted.bytes,
             "clipped": clipped,
         });
+        if whose.is_some() {
+            value["version"] = serde_json::to_value(training.hash())?;
+        }
         if let Some((before, after)) = residuals {
             value["residual_before"] = before.into();
             value["residual"] = after.into();
@@ -107,14 +132,15 @@ impl Train {
         terminal.summary(&value, || {
             let mut facts = vec![
                 ("rows", rows.len().to_string()),
-                ("upload", terminal::bytes(encrypted.len() as u64)),
+                ("upload", terminal::bytes(*upload)),
                 (
                     "trees",
-                    format!("{} in {seconds:.1} s", training.trees().len()),
+                    format!("{} in {:.1} s", training.trees().len(), counted.seconds),
                 ),
-                ("counts", terminal::bytes(reply as u64)),
+                ("counts", terminal::bytes(counted.bytes as u64)),
                 ("file", self.output.name()),
             ];
+            facts.extend(whose.map(|whose| ("program", whose)));
             if let Some((before, after)) = residuals {
                 let text = format!("{before:.4} of these rows before the step, {after:.4} after it (root mean square)");
                 facts.push(("residual", text));
@@ -127,7 +153,7 @@ impl Train {
                 let text = format!("{} leaves have no row, and {kept}", refitted.empty);
                 facts.push(("empty", text));
             }
-            if clipped > 0 {
+            if *clipped > 0 {
                 let text = match residuals {
                     Some(_) => format!("{clipped} residuals are longer than the target's range"),
                     None => format!("{clipped} targets lie outside of their range"),
@@ -139,7 +165,7 @@ impl Train {
     }
 
     /// The rows of a table.
-    fn leaf_rows(
+    pub(super) fn leaf_rows(
         &self,
         training: &LeafTraining,
         input: &InputSource,

@@ -7,7 +7,9 @@ use crate::training::Columns;
 use anyhow::{Context, Result};
 use cipherfn_compiler::linear::start_weights;
 use cipherfn_compiler::read::read_model;
+use cipherfn_protocol::hash::Hash;
 use cipherfn_training::descent::{DescentStart, RowEncoder, Training, TrainingRows};
+use cipherfn_training::leaves::LeafRow;
 
 /// Largest model file.
 const MAX_MODEL: u64 = 256 << 20;
@@ -55,6 +57,15 @@ fn encoder<'a>(
         Ok(rows.add(numbers, texts.first().copied().unwrap_or_default())?)
     })?;
     Ok(rows)
+}
+
+/// Names rows on their way to leaves, in the clear: for files that do not leave this machine.
+pub(super) fn leaf_hash(rows: &[LeafRow]) -> Hash {
+    let rows = rows.iter().flat_map(|row| {
+        let bins = row.bins.iter().flat_map(|bin| bin.to_le_bytes());
+        bins.chain(row.label.to_le_bytes())
+    });
+    Hash::of(&rows.collect::<Vec<u8>>())
 }
 
 /// The weights of a model as a training's start.

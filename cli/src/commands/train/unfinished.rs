@@ -24,6 +24,14 @@ impl Unfinished {
         Ok(Self(name.into()))
     }
 
+    /// What an error says of a training that another run goes on with.
+    pub(super) fn not_over(&self) -> String {
+        format!(
+            "the training is not over; what was uploaded is remembered in {}: run it again, it goes on",
+            self.name()
+        )
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

@@ -209,9 +209,9 @@ pub enum JobKind {
     Predict,
     /// Answers a query over frames: [`super::frames`]. It has one chunk, whose result is the answer.
     Query,
-    /// Trains by gradient descent: `model` is a training program, `specs` its hash, and the uploaded
-    /// chunks are encrypted rows, together and in order. Its status has one chunk, whose result is the
-    /// state of the training after the last step.
+    /// Trains by gradient descent, or counts rows in trees: `model` is a training program, `specs` its hash,
+    /// and the uploaded chunks are encrypted rows, together and in order. Its status has one chunk, whose
+    /// result is the state of the training after the last step.
     Train,
 }
 
@@ -289,7 +289,7 @@ pub enum ChunkState {
     Waiting {
         /// Attempts so far.
         attempts: u32,
-        /// How far the next one is spared: rows of a prediction, steps of a training.
+        /// How far the next one is spared: rows of a prediction or of counts, steps of descent.
         #[serde(default, skip_serializing_if = "is_zero")]
         steps: u64,
     },
@@ -300,7 +300,7 @@ pub enum ChunkState {
         /// When the attempt is over at the latest.
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
-        /// How far it has come for certain: rows of a prediction, steps of a training.
+        /// How far it has come for certain: rows of a prediction or of counts, steps of descent.
         #[serde(default, skip_serializing_if = "is_zero")]
         steps: u64,
     },

@@ -63,6 +63,8 @@ pub enum Route {
     QueryFrames,
     /// Declares a query over frames as a job.
     DeclareQuery,
+    /// The list of trainings that owners add rows to.
+    Trainings,
     /// Declares a training on rows of several owners.
     DeclareTraining,
     /// Who adds rows to a training.
@@ -118,7 +120,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Models,
         Self::Specs,
         Self::Programs,
@@ -143,6 +145,7 @@ impl Route {
         Self::ExplainQuery,
         Self::QueryFrames,
         Self::DeclareQuery,
+        Self::Trainings,
         Self::DeclareTraining,
         Self::TrainingStatus,
         Self::DeleteTraining,
@@ -184,6 +187,7 @@ impl Route {
             | Self::ExplainQuery
             | Self::QueryFrames
             | Self::DeclareQuery
+            | Self::Trainings
             | Self::DeclareTraining
             | Self::TrainingStatus
             | Self::DeleteTraining
@@ -211,6 +215,7 @@ impl Route {
             | Self::JobStatus
             | Self::Frames
             | Self::FrameStatus
+            | Self::Trainings
             | Self::TrainingStatus => "GET",
             Self::DeclareKey
             | Self::CompleteKey
@@ -259,6 +264,7 @@ impl Route {
             | Self::FrameStatus
             | Self::DeleteFrame
             | Self::DeclareQuery
+            | Self::Trainings
             | Self::DeclareTraining
             | Self::TrainingStatus
             | Self::DeleteTraining
@@ -334,7 +340,7 @@ impl Route {
             Self::ExplainQuery => "/frames/explain",
             Self::QueryFrames => "/frames/query",
             Self::DeclareQuery => "/frames/jobs",
-            Self::DeclareTraining => "/trainings",
+            Self::Trainings | Self::DeclareTraining => "/trainings",
             Self::TrainingStatus | Self::DeleteTraining => "/trainings/{training}",
             Self::OfferTrainingGrant => "/trainings/{training}/grants",
             Self::RevokeTrainingGrant => "/trainings/{training}/revocations",

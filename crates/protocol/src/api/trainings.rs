@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! POST   /v2/trainings             a program, a key --> a training that owners may add rows to
+//! GET    /v2/trainings             the caller's trainings
 //! GET    /v2/trainings/{training}  who may add rows, and who did
 //! DELETE /v2/trainings/{training}  ends it, and deletes all rows that were added
 //! POST   /v2/trainings/{training}/grants       a grant, signed by the key holder: an owner may add rows
@@ -79,6 +80,40 @@ pub struct OwnerRows {
     pub rows: u64,
     /// Their chunks, in order.
     pub chunks: Vec<ChunkFile>,
+}
+
+/// A training in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedTraining {
+    /// Names it.
+    pub training: TrainingId,
+    /// The training program.
+    pub program: ModelName,
+    /// Its version.
+    pub specs: SpecsHash,
+    /// The key that decrypts.
+    pub key: KeyId,
+    /// When it was declared.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created: OffsetDateTime,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+    /// Rows of all owners.
+    pub rows: u64,
+    /// How many uploads they came in.
+    pub owners: u64,
+    /// How many grants there are.
+    pub grants: u64,
+}
+
+/// Answer to `GET /v2/trainings`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingList {
+    /// The caller's trainings that have not run out, the oldest first.
+    pub trainings: Vec<ListedTraining>,
 }
 
 /// Where a training stands before its job, for the key holder alone.

@@ -7,7 +7,7 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::job::{ChunkFile, JobId, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
-    OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
+    ListedTraining, OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
 };
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::SpecsHash;
@@ -84,9 +84,28 @@ impl JointTraining {
         self.until <= now
     }
 
+    /// In a list.
+    pub fn listed(&self) -> ListedTraining {
+        ListedTraining {
+            training: self.id,
+            program: self.program.clone(),
+            specs: self.specs,
+            key: self.key,
+            created: self.created,
+            expires: self.until,
+            rows: self.rows(),
+            owners: self.owners.len() as u64,
+            grants: self.grants.len() as u64,
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        let rows = self.owners.iter().map(|owner| owner.rows);
+        rows.fold(0, u64::saturating_add)
+    }
+
     /// As the key holder sees it.
     pub fn status(&self) -> TrainingStatus {
-        let rows = self.owners.iter().map(|owner| owner.rows);
         TrainingStatus {
             training: self.id,
             tenant: self.tenant.id(),
@@ -95,7 +114,7 @@ impl JointTraining {
             key: self.key,
             created: self.created,
             expires: self.until,
-            rows: rows.fold(0, u64::saturating_add),
+            rows: self.rows(),
             owners: self.owners.clone(),
             grants: self.grants.iter().map(HeldGrant::status).collect(),
         }
@@ -349,8 +368,12 @@ impl Document for JointTraining {
 }
 
 /// Where a training lies.
+pub(super) fn joint_folder(tenant: &Tenant) -> String {
+    format!("jobs/joint/{tenant}/")
+}
+
 pub(super) fn joint_path(tenant: &Tenant, id: TrainingId) -> String {
-    format!("jobs/joint/{tenant}/{id}.json")
+    format!("{}{id}.json", joint_folder(tenant))
 }
 
 #[cfg(test)]

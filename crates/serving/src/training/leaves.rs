@@ -4,10 +4,12 @@
 mod circuit;
 mod error;
 mod noise;
+mod pass;
 
 use circuit::LeafCircuit;
 pub use error::LeafError;
 pub use noise::{LeafNoise, choose_sums, noise, require_exact};
+pub use pass::{LeafPass, LeafPassError};
 
 use cipherfn_engine::{PreparedCircuit, QueryRow};
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
@@ -62,16 +64,42 @@ impl LeafCounter {
         let mut compressed = Vec::new();
         for first in (0..rows).step_by(self.rows) {
             let range = first..rows.min(first + self.rows);
-            for circuit in &self.circuits {
-                let sums = sum(key, circuit, (group, rows), range.clone())?;
-                let shapes = circuit.outputs().iter().zip(&sums);
-                let bytes = shapes.map(|(shape, sum): (&ReplyShape, &Glwe)| {
-                    cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
-                });
-                compressed.extend(bytes.collect::<Result<Vec<_>, _>>()?);
-            }
+            compressed.extend(self.sum(key, (group, rows), range)?);
         }
         Ok(compressed)
+    }
+
+    /// The compressed sums of all outputs over some rows of a group.
+    fn sum(
+        &self,
+        key: &ExpandedEvaluationKey,
+        group: (&[u8], usize),
+        rows: Range<usize>,
+    ) -> Result<Vec<Vec<u8>>, LeafError> {
+        let mut compressed = Vec::new();
+        for circuit in &self.circuits {
+            let sums = sum(key, circuit, group, rows.clone())?;
+            let shapes = circuit.outputs().iter().zip(&sums);
+            let bytes = shapes.map(|(shape, sum): (&ReplyShape, &Glwe)| {
+                cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
+            });
+            compressed.extend(bytes.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(compressed)
+    }
+
+    /// Bytes of a group of so many rows. All circuits have the same inputs.
+    fn group_bytes(&self, rows: usize) -> Result<usize, LeafError> {
+        let form = crate::frames::form(rows);
+        let first = self.circuits.first();
+        let bytes = first.map(|circuit| circuit.group_bytes(form)).transpose()?;
+        Ok(bytes.unwrap_or_default())
+    }
+
+    /// Bytes of the compressed sums of all outputs.
+    fn sum_bytes(&self) -> usize {
+        let outputs = self.circuits.iter().flat_map(PreparedCircuit::outputs);
+        outputs.map(ReplyShape::row_bytes).sum()
     }
 }
 

@@ -151,7 +151,7 @@ impl KeptWeights {
 }
 
 /// How far the form of a row in the ranges can be, of weights that are together off by as much as `off`.
-fn furthest(weights: &[f64], off: f64) -> f64 {
+pub(super) fn furthest(weights: &[f64], off: f64) -> f64 {
     let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
     let others: f64 = others.iter().map(|weight| weight.abs()).sum();
     f64::from(STEPS) * (ENDS * (others + off) + constant.abs())

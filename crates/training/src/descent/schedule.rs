@@ -42,6 +42,15 @@ impl Training {
         Ok(rows.div_ceil(self.document.batch))
     }
 
+    /// Steps on so many rows.
+    ///
+    /// # Errors
+    /// Fewer rows than a batch.
+    pub fn steps(&self, rows: usize) -> Result<u64, TrainingError> {
+        let batches = self.batches(rows)? as u64;
+        Ok(batches.saturating_mul(self.document.epochs.into()))
+    }
+
     /// Microseconds of one thread that a step is predicted to take, for all sets of weights.
     pub fn step_microseconds(&self) -> f64 {
         ROW_MICROSECONDS * (self.document.batch * self.sets()) as f64

@@ -148,6 +148,27 @@ impl LeafTraining {
         })
     }
 
+    /// The program of the level after a tree so far.
+    ///
+    /// # Errors
+    /// A program whose tree is not grown; no tree over its columns, or one that has all levels.
+    pub fn level(&self, tree: LeafTree) -> Result<Self, TrainingError> {
+        let Some(Growth { depth, .. }) = self.growth() else {
+            return Err(TrainingError::field(
+                "tree",
+                "the program has trees of its own; leave it out",
+            ));
+        };
+        let level = self.with_tree(tree)?;
+        let levels = level.trees()[0].depth();
+        if levels >= depth as usize {
+            let problem =
+                format!("it has {levels} levels, and the last one of {depth} is counted before");
+            return Err(TrainingError::field("tree", problem));
+        }
+        Ok(level)
+    }
+
     /// What rows leave in the leaves, by the bins of each column, which must say the same.
     fn leaf_counts(
         &self,

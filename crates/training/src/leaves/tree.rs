@@ -95,6 +95,20 @@ impl LeafTree {
         number.collect()
     }
 
+    /// Questions on the longest way.
+    pub fn depth(&self) -> usize {
+        // Children come after their parent.
+        let mut depths = vec![0; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let LeafNode::Split { above, below, .. } = node {
+                for child in [above, below] {
+                    depths[*child as usize] = depths[index] + 1;
+                }
+            }
+        }
+        depths.into_iter().max().unwrap_or_default()
+    }
+
     /// The leaf node that a row of these bins reaches.
     pub fn reach(&self, bins: &[u32]) -> usize {
         let mut at = 0;

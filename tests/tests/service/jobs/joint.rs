@@ -195,6 +195,12 @@ async fn owners_train_together_by_a_service() {
 
     // The training is the key holder's alone, a grant its tenant's.
     let id = alice.declared.training;
+    let listed = alice.service.trainings().await.expect("a list").trainings;
+    let listed = listed
+        .iter()
+        .map(|own| (own.training, own.rows, own.owners));
+    assert_eq!(listed.collect::<Vec<_>>(), [(id, 52, 3)]);
+    assert_eq!(bob.trainings().await.expect("a list").trainings, []);
     unknown(bob.training(id).await);
     unknown(bob.delete_training(id).await);
     unknown(bob.offer_training_grant(&for_bob).await);

@@ -6,7 +6,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
 use crate::config::JobRules;
 use crate::registry::document::{self, Stored};
-use crate::registry::joint::joint_path;
+use crate::registry::joint::{joint_folder, joint_path};
 use crate::registry::store::ATTEMPTS;
 use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
 use bytes::Bytes;
@@ -69,6 +69,28 @@ impl<B: Bucket> Registry<B> {
         }
         let known = self.joint(tenant, declaration.training).await?;
         known.map(known_as).ok_or_else(|| contended(path))
+    }
+
+    /// The tenant's trainings that have not run out, the oldest first.
+    pub async fn joints(
+        &self,
+        tenant: &Tenant,
+        now: OffsetDateTime,
+    ) -> Result<Vec<JointTraining>, StorageError> {
+        let folder = joint_folder(tenant);
+        let listed = self.bucket.list(&folder).await?;
+        let id = |key: &str| {
+            let name = key.strip_prefix(&folder)?.strip_suffix(".json")?;
+            name.parse::<TrainingId>().ok()
+        };
+        let ids = listed.iter().filter_map(|object| id(&object.key));
+        let reads: Vec<_> = ids.map(|id| self.joint(tenant, id)).collect();
+        let found = stream::iter(reads).buffered(IN_FLIGHT).try_collect();
+        let found: Vec<Option<JointTraining>> = found.await?;
+        let live = found.into_iter().flatten();
+        let mut live: Vec<_> = live.filter(|training| !training.is_expired(now)).collect();
+        live.sort_by_key(|training| (training.created, training.id));
+        Ok(live)
     }
 
     /// The tenant's training of this id; not one that it has ended.

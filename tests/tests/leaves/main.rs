@@ -1,6 +1,8 @@
 //! Leaves of trees refitted to encrypted rows: counts and means are those of scikit-learn's own
 //! `tree.apply` on the same rows.
 
+mod passes;
+
 use cipherfn_client::training::leaves::{LeafError, decrypt_counts, encrypt_rows, sums_bytes};
 use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::structure::{boosted_structure, structure};
