@@ -123,7 +123,8 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
     least
         .filter(|(_, bits)| match demand {
             Demand::Exact => true,
-            Demand::Bits(wanted) => *bits < wanted,
+            // Cells of a column of which nothing is guaranteed look like any others.
+            Demand::Bits(wanted) => *bits < wanted || *bits <= 0.0,
         })
         .map(|(column, _)| column)
 }
