@@ -4,12 +4,14 @@
 Usage: tests/frames/cases.py > tests/frames/cases.json      needs polars 1.x
 
 A case is a list of frames (schema as TOML, rows), a plan as JSON, the names of the answer's columns
-and its rows; "clear" where all but the scanned frame are tables in the clear. Rows of groups have no order. Frames have nulls, duplicate keys on the left, no rows, one
+and its rows; "clear" where all but the scanned frame are tables in the clear. Days are numbers from
+1970 on until they are written. Rows of groups have no order. Frames have nulls, duplicate keys on the left, no rows, one
 row, and rows that pad.
 """
 
 import json
 import random
+from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -39,6 +41,8 @@ class Column:
 
     def toml(self):
         lines = ["[[column]]", f'name = "{self.name}"', f'type = "{self.kind}"']
+        if self.kind == "date":
+            lines += [f'min = "{day(self.low)}"', f'max = "{day(self.high)}"']
         if self.kind in ("integer", "decimal"):
             lines += [f"min = {written(self.low, self.places)}", f"max = {written(self.high, self.places)}"]
         if self.kind == "decimal":
@@ -52,11 +56,17 @@ class Column:
 
     def cell(self, units):
         """The cell as JSON: decimals exactly as floats."""
+        if self.kind == "date" and units is not None:
+            return day(units)
         return number(units, self.places) if self.kind == "decimal" and units is not None else units
 
 
 def written(units, places):
     return str(Decimal(units).scaleb(-places))
+
+
+def day(units):
+    return (date(1970, 1, 1) + timedelta(days=units)).isoformat()
 
 
 def number(units, places):
@@ -173,11 +183,18 @@ def measures(drawn):
 
 
 def answer(frame, places):
+    """Rows as JSON: of each column its decimals, or day."""
     rows = []
     for row in frame.iter_rows():
         cells = zip(row, (places.get(name, 0) for name in frame.columns))
-        rows.append([own if own is None or isinstance(own, (str, bool)) or not digits else number(own, digits) for own, digits in cells])
+        rows.append([shown(own, digits) for own, digits in cells])
     return rows
+
+
+def shown(cell, digits):
+    if digits is day:
+        return None if cell is None else day(cell)
+    return cell if cell is None or isinstance(cell, (str, bool)) or not digits else number(cell, digits)
 
 
 def filtered(random, frame, steps):
@@ -410,6 +427,209 @@ def new_case(seed):
     }
 
 
+FIRST_DAY = 19_718
+
+
+def visits(random, rows, nulls):
+    """Keys that are days and decimals."""
+    columns = [
+        Column("day", "date", nulls, ["key"], FIRST_DAY, FIRST_DAY + 13),
+        Column("fee", "decimal", nulls, ["key"], -5, 20, 1),
+        Column("region", "text", nulls, ["key"], words=REGIONS),
+        Column("amount", "decimal", nulls, ["value"], -200, 9_000, 2),
+    ]
+    return Frame("visits", columns, [[column.draw(random) for column in columns] for _ in range(rows)])
+
+
+def rates(random, nulls, by):
+    """One row a key, the rates of days or of fees."""
+    key = {
+        "day": Column("day", "date", nulls, ["key"], FIRST_DAY, FIRST_DAY + 13),
+        "fee": Column("fee", "decimal", nulls, ["key"], -5, 20, 1),
+    }[by]
+    columns = [
+        key,
+        Column("rate", "decimal", nulls, ["value"], -300, 300, 3),
+        Column("due", "date", nulls, ["value"], FIRST_DAY - 40, FIRST_DAY + 400),
+    ]
+    rows = {own[0]: own for own in ([column.draw(random) for column in columns] for _ in range(12))}
+    return Frame("rates", columns, list(rows.values()), lookup={"by": [by], "columns": ["rate", "due"]})
+
+
+def of_days(random, base, steps, frames):
+    """Filters, groups and extremes of days and of decimal keys."""
+    frame = base.polars()
+    key = random.choice(["day", "fee"])
+    if random.random() < 0.7:
+        op = random.choice(["eq", "ne", "lt", "le", "gt", "ge"])
+        if key == "day":
+            limit = FIRST_DAY + random.randint(-2, 15)
+            value, mask = day(limit), getattr(pl.col("day"), f"__{op}__")(limit)
+        else:
+            # Between two fees, too.
+            limit = random.randint(-60, 210)
+            value, mask = number(limit, 2), getattr(pl.col("fee") * 10, f"__{op}__")(limit)
+        steps.append({"filter": {op: [col(key), lit(value)]}})
+        frame = frame.filter(mask)
+    places = {"day": day, "fee": 1, "amount": 2, "total": 2, "first": day, "last": day, "least": 1, "most": 1}
+    if random.random() < 0.3:
+        some = random.sample(range(FIRST_DAY, FIRST_DAY + 14), 5)
+        steps.append({"filter": {"is_in": [col("day"), [day(own) for own in some]]}})
+        steps.append({"select": ["fee", "day", "amount"]})
+        return frame.filter(pl.col("day").is_in(some)).select("fee", "day", "amount"), places
+    keys = random.choice([[], ["region"], ["day"], ["fee"]])
+    aggregates = {
+        "total": ({"sum": "amount"}, pl.col("amount").sum()),
+        "first": ({"min": "day"}, pl.col("day").min()),
+        "last": ({"max": "day"}, pl.col("day").max()),
+        "days": ({"n_unique": "day"}, pl.col("day").drop_nulls().n_unique()),
+        "least": ({"min": "fee"}, pl.col("fee").min()),
+        "most": ({"max": "fee"}, pl.col("fee").max()),
+        "fees": ({"sum": "fee"}, pl.col("fee").sum()),
+        "middle": ({"median": "fee"}, pl.col("fee").median() / 10),
+        "upper": ({"quantile": {"column": "fee", "at": 0.9}}, pl.col("fee").quantile(0.9, "linear") / 10),
+        "known": ({"count": "day"}, pl.col("day").count()),
+    }
+    names = random.sample(list(aggregates), 3)
+    steps.append({"group_by": {"keys": keys, "aggregates": [{"name": name, "of": aggregates[name][0]} for name in names]}})
+    expressions = [aggregates[name][1].alias(name) for name in names]
+    result = frame.group_by(keys).agg(expressions) if keys else frame.select(expressions)
+    return result, places | {"fees": 1}
+
+
+def by_days(random, base, steps, frames):
+    """Merges by days and by decimal keys."""
+    by = random.choice(["day", "fee"])
+    frames.append(rates(random, random.random() < 0.5, by))
+    how = random.choice(["left", "inner"])
+    steps.append({"merge": {"right": "rates", "on": [{"left": by, "right": by}], "how": how}})
+    frame = base.polars().join(frames[1].polars(), on=by, how=how, maintain_order="left")
+    places = {"day": day, "fee": 1, "amount": 2, "rate": 3, "due": day, "rates": 3}
+    if random.random() < 0.5:
+        return frame, places
+    # Counts and means of what is looked up.
+    aggregates = [{"name": "known", "of": {"count": "due"}}, {"name": "mean", "of": {"mean": "rate"}}, {"name": "rates", "of": {"sum": "rate"}}]
+    steps.append({"group_by": {"keys": ["region"], "aggregates": aggregates}})
+    rate = pl.col("rate")
+    return frame.group_by("region").agg(pl.col("due").count().alias("known"), (rate.mean() / 1000).alias("mean"), rate.sum().alias("rates")), places
+
+
+def added(random, base, steps, frames):
+    """Rows of equal keys are added: a row stays one, its cells are sums over its partners."""
+    columns = [Column("sku", "integer", True, ["key"], 5, 24), Column("price", "integer", True, ["value"], -9, 60)]
+    rows = [[column.draw(random) for column in columns] for _ in range(random.randint(0, 40))]
+    frames.append(Frame("prices", columns, rows, lookup={"by": ["sku"], "columns": ["price"], "duplicates": "sum"}))
+    how = random.choice(["left", "inner"])
+    left, right = filtered(random, base, steps), frames[1].polars()
+    steps.append({"merge": {"right": "prices", "on": [{"left": "sku", "right": "sku"}], "how": how, "validate": "m:m"}})
+    if random.random() < 0.4:
+        price = pl.when(pl.col("price").count() > 0).then(pl.col("price").sum())
+        sums = right.drop_nulls("sku").group_by("sku").agg(price.alias("price"))
+        steps.append({"select": ["sku", "price"]})
+        return left.join(sums, on="sku", how=how, maintain_order="left").select("sku", "price"), {}
+    keys = random.choice([["region"], ["member"]])
+    aggregates = [{"name": "p", "of": {"sum": "price"}}, {"name": "c", "of": {"count": "price"}}, {"name": "m", "of": {"mean": "price"}}]
+    price = pl.col("price")
+    pairs = left.join(right, on="sku", how=how).group_by(keys)
+    result = pairs.agg(price.sum().alias("p"), price.count().alias("c"), price.mean().alias("m"))
+    if how == "left":
+        aggregates.append({"name": "n", "of": "len"})
+        result = result.join(left.group_by(keys).agg(pl.len().alias("n")), on=keys, how="left", nulls_equal=True)
+    steps.append({"group_by": {"keys": keys, "aggregates": aggregates}})
+    return result, {}
+
+
+def indicated(random, base, steps, frames):
+    by = random.choice([["sku"], ["sku", "store"]])
+    frames.append(prices(random, random.random() < 0.5, by))
+    how = random.choice(["left", "inner"])
+    left = filtered(random, base, steps)
+    on = [{"left": name, "right": name} for name in by]
+    steps.append({"merge": {"right": "prices", "on": on, "how": how, "indicator": "_merge"}})
+    right = frames[1].polars().with_columns(pl.lit("both").alias("_merge"))
+    frame = left.join(right, on=by, how=how, suffix="_right", maintain_order="left")
+    frame = frame.with_columns(pl.col("_merge").fill_null("left_only"))
+    steps.append({"select": ["_merge", "price", "store"]})
+    return frame.select("_merge", "price", "store"), {"price": 2}
+
+
+def renamed(random, base, steps, frames):
+    """Two columns exchange their names; groups are renamed, too."""
+    frame = filtered(random, base, steps)
+    steps.append({"rename": [{"from": "sku", "to": "count"}, {"from": "count", "to": "sku"}]})
+    frame = frame.rename({"sku": "count", "count": "sku"})
+    if random.random() < 0.4:
+        steps.append({"filter": {"gt": [col("sku"), lit(4)]}})
+        return frame.filter(pl.col("sku") > 4), {"amount": 2}
+    steps.append({"group_by": {"keys": ["region"], "aggregates": [{"name": "pieces", "of": {"sum": "sku"}}, {"name": "most", "of": {"max": "count"}}]}})
+    steps.append({"rename": [{"from": "region", "to": "place"}, {"from": "pieces", "to": "sum"}]})
+    frame = frame.group_by("region").agg(pl.col("sku").sum().alias("pieces"), pl.col("count").max().alias("most"))
+    return frame.rename({"region": "place", "pieces": "sum"}), {}
+
+
+def counted(random, base, steps, frames):
+    """What `value_counts` and `crosstab` make."""
+    frame = filtered(random, base, steps)
+    keys = random.choice([["region"], ["count"], ["region", "member"], ["store", "region"]])
+    steps.append({"group_by": {"keys": keys, "aggregates": [{"name": "count" if "count" not in keys else "n", "of": "len"}]}})
+    if len(keys) == 1:
+        name = steps[-1]["group_by"]["aggregates"][0]["name"]
+        return frame.get_column(keys[0]).value_counts(name=name), {}
+    return frame.group_by(keys).agg(pl.len().alias("count")), {}
+
+
+KINDS = {"days": of_days, "by days": by_days, "added": added, "indicator": indicated, "renamed": renamed, "counts": counted}
+
+
+def more_case(seed, kind):
+    own = random.Random(seed)
+    rows, nulls = own.choice([0, 12, 20, 20, 24]), own.random() < 0.6
+    base = visits(own, rows, nulls) if "days" in kind else sales(own, rows, nulls, own.choice([0, 0, 3]))
+    steps, frames = [], [base]
+    frame, places = KINDS[kind](own, base if "days" in kind else base.polars(), steps, frames)
+    return {
+        "name": f"{kind} {seed}",
+        "frames": [own.json() for own in frames],
+        "plan": {"format": 1, "scan": base.name, "steps": steps},
+        "columns": frame.columns,
+        "rows": sorted(answer(frame, places), key=str) if "group_by" in str(steps) else answer(frame, places),
+    }
+
+
+def tips():
+    """The join that Concrete ML documents (its notebook EncryptedPandas): rows of the Tips data set, bills and tips
+    to the cent here and in four bits there."""
+    sexes, smokers = ["Male", "Female"], ["No", "Yes"]
+    bills = [1254, 1117, 2029, 1407, 1569, 1829, 1693, 2427, 877]
+    tipped = [250, 150, 275, 250, 300, 300, 307, 203, 200]
+    left = [
+        Column("index", "integer", False, ["key"], 1, 15),
+        Column("total_bill", "decimal", False, ["value"], 0, 9_999, 2),
+        Column("tip", "decimal", False, ["value"], 0, 999, 2),
+        Column("sex", "text", False, ["key"], words=sexes),
+        Column("smoker", "text", False, ["key"], words=smokers),
+    ]
+    who = zip(range(1, 10), bills, tipped, "MFFMMMFMM", "NNNNYNNYN")
+    rows = [[place, bill, tip, sexes["MF".index(sex)], smokers["NY".index(smoker)]] for place, bill, tip, sex, smoker in who]
+    right = [
+        Column("index", "integer", False, ["key"], 1, 15),
+        Column("day", "text", False, ["value"], words=["Thur", "Sat", "Sun"]),
+        Column("time", "text", False, ["value"], words=["Lunch", "Dinner"]),
+        Column("size", "integer", False, ["value"], 1, 6),
+    ]
+    visits = [[2, "Thur", "Lunch", 2], [5, "Sat", "Dinner", 3], [9, "Sun", "Dinner", 2]]
+    frames = [Frame("left", left, rows), Frame("right", right, visits, lookup={"by": ["index"], "columns": ["day", "time", "size"]})]
+    merge = {"right": "right", "on": [{"left": "index", "right": "index"}], "how": "left"}
+    frame = frames[0].polars().join(frames[1].polars(), on="index", how="left", maintain_order="left")
+    return {
+        "name": "the peer's join",
+        "frames": [own.json() for own in frames],
+        "plan": {"format": 1, "scan": "left", "steps": [{"merge": merge}]},
+        "columns": frame.columns,
+        "rows": answer(frame, {"total_bill": 2, "tip": 2}),
+    }
+
+
 def case(seed):
     own = random.Random(seed)
     rows = own.choice([0, 1, 2, 12, 12, 20])
@@ -467,6 +687,8 @@ cases = [case(seed) for seed in [*range(160), 263]]
 cases += [sql_case(index, text) for index, text in enumerate(SQL)]
 cases += [new_case(seed) for seed in range(2000, 2045)]
 cases += [cleared(seed) for seed in range(3000, 3040)]
+cases += [more_case(seed, kind) for place, kind in enumerate(KINDS) for seed in range(4000 + 10 * place, 4008 + 10 * place)]
+cases += [tips()]
 print("[")
 print(",\n".join(json.dumps(own, separators=(",", ":")) for own in cases))
 print("]")

@@ -98,11 +98,15 @@ impl From<FrameQueryError> for Failure {
         match error {
             FrameQueryError::Plan(error) => error.into(),
             FrameQueryError::Schema(error) => error.into(),
-            FrameQueryError::TooImprecise { .. } => Self::named(
-                "PlanError",
-                &error,
-                Some("min_bits=BITS takes less; schema.column(..., limb_bits=4) makes it more exact, and encrypt(..., gadget=(4, 6)) may".into()),
-            ),
+            FrameQueryError::TooImprecise { bits, .. } => {
+                let more = "schema.column(..., limb_bits=4) makes it more exact, and encrypt(..., gadget=(4, 6)) may";
+                let remedy = if bits > 0.0 {
+                    format!("min_bits=BITS takes less; {more}")
+                } else {
+                    more.to_owned()
+                };
+                Self::named("PlanError", &error, Some(remedy))
+            }
             FrameQueryError::Unlike { .. } => Self::named(
                 "PlanError",
                 &error,

@@ -430,6 +430,35 @@ fn tables_of_other_forms_are_read_or_refused_by_name() {
     assert!(shown.contains("\"rows\": 3"), "{shown}");
 }
 
+/// Which frames go together, and what is public of them.
+#[test]
+fn what_a_frame_says_of_itself_is_shown() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    let shown = success(&sandbox.run(&["frame", "show", "sales.cff"]));
+    for line in [
+        "parameter set   cipherfn-128-n2048-m11-v1",
+        "gadget          6x4",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    for (column, cells) in [("region", "\"north\", \"south\""), ("count", "0 to 15")] {
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.starts_with(column)).unwrap();
+        assert!(line.contains(cells), "{shown}");
+    }
+    let told = success(&sandbox.run(&["frame", "show", "--json", "prices.cff"]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["gadget"], "6x4");
+    assert_eq!(told["parameter_set"], "cipherfn-128-n2048-m11-v1");
+    let price = &told["schema"]["column"][1];
+    assert_eq!(
+        (&price["min"], &price["max"]),
+        (&0.into(), &99.99.into()),
+        "{told}"
+    );
+}
+
 #[test]
 fn an_answer_says_what_its_numbers_are_worth() {
     let sandbox = Sandbox::new();
@@ -457,6 +486,40 @@ fn an_answer_says_what_its_numbers_are_worth() {
         "sum.sql",
         "SELECT region, SUM(count) AS total, COUNT(*) AS n FROM sales GROUP BY region",
     );
+    // The tree shows which step spends the sum's bits.
+    let explain = ["frame", "explain", "--plan", "sum.sql", "sales.cff"];
+    let tree = success(&sandbox.run(&explain));
+    let line = |start: &str| {
+        let mut lines = tree.lines().skip_while(|line| !line.contains(start));
+        [lines.next().unwrap(), lines.next().unwrap()].map(str::to_owned)
+    };
+    let [step, columns] = line("group_by: ");
+    assert!(
+        // The other columns' codes are not returned any more.
+        step.contains("  [-4 choices a row and -") && step.contains(" s, so far 1 and "),
+        "{tree}"
+    );
+    assert!(
+        columns.contains("total (integer, ") && columns.contains(" bits), n (integer, exact)"),
+        "{tree}"
+    );
+    let [step, columns] = line("scan: ");
+    assert!(step.contains("  [+5 choices a row and +"), "{tree}");
+    assert!(columns.contains("count (integer, exact)"), "{tree}");
+    let told = success(&sandbox.run(&[&explain[..], &["--json"]].concat()));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let steps = told["steps"].as_array().unwrap();
+    let names: Vec<&str> = steps
+        .iter()
+        .map(|own| own["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["scan", "group_by", "select"]);
+    assert!(
+        steps[0]["bits"]["count"].is_null() && steps[0]["choices"] == 5,
+        "{told}"
+    );
+    assert_eq!(steps[2]["choices"], told["passes"][0]["choices"], "{told}");
+    assert_eq!(steps[2]["bits"], told["bits"], "{told}");
     let query = [
         "frame",
         "query",
@@ -539,6 +602,19 @@ fn frames_of_one_schema_are_put_together_without_a_key() {
         found,
         "count,sku,region\n1,1,north\n2,3,south\n3,7,south\n15,2,north\n0,12,south\n"
     );
+    // Sums go over the rows of both.
+    let frame = |command: &[&str]| success(&sandbox.run(&[&["frame"][..], command].concat()));
+    frame(&["query", "--plan", "group.sql", "all.cff", "-o", "rows.cfa"]);
+    let decrypt = [
+        "decrypt",
+        "--plan",
+        "group.sql",
+        "--keys",
+        "keys",
+        "all.cff",
+    ];
+    let found = frame(&[&decrypt[..], &["--input", "rows.cfa", "-o", "-"]].concat());
+    assert_eq!(found, "region,rows\nnorth,2\nsouth,3\n");
     std::fs::remove_file(sandbox.path("all.cff")).unwrap();
     let refused = failure(&concat("sales.cff", "prices.cff"));
     assert!(
@@ -762,4 +838,54 @@ fn what_is_not_levelled_is_refused_or_carried_out_in_stages() {
     let stages = ["query", "--stages", "--keys", "keys", "-o", "-"];
     // 7 costs 19.99, 12 costs 0.05, 2 has no price.
     assert_eq!(success(&run(&stages)), "price,total\n0.05,0\n19.99,3\n");
+}
+
+/// A table is read twice and never held: 200 MB suffice, whatever its size.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "a million rows"]
+fn a_million_rows_are_streamed() {
+    const ROWS: u32 = 1_000_000;
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "many.toml",
+        "format = 1\nname = \"many\"\n[[column]]\nname = \"age\"\ntype = \"integer\"\nmin = 0\nmax = 127\nroles = [\"key\"]\n[[column]]\nname = \"region\"\ntype = \"integer\"\nmin = 0\nmax = 7\nroles = [\"key\"]\n",
+    );
+    let rows = (0..ROWS).map(|row| format!("{},{}\n", row * 57 % 128, row * 31 % 8));
+    sandbox.write(
+        "many.csv",
+        &format!("age,region\n{}", rows.collect::<String>()),
+    );
+    let encrypt = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "many.toml",
+        "--keys",
+        "keys",
+    ];
+    let files = ["--input", "many.csv", "-o", "many.cff"];
+    let mut child = sandbox
+        .command(&[&encrypt[..], &files].concat())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let ended = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        most = most.max(now.unwrap_or(0));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert!(ended.success());
+    let bytes = fs::metadata(sandbox.path("many.cff")).unwrap().len();
+    println!("{ROWS} rows, {bytes} bytes: {} MB of memory", most / 1024);
+    assert!((1..200 * 1024).contains(&most), "{most} kB");
+    let shown = success(&sandbox.run(&["frame", "show", "--json", "many.cff"]));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["rows"], ROWS);
 }

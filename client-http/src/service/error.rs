@@ -129,6 +129,14 @@ pub enum ServiceError {
         /// The model.
         model: ModelName,
     },
+    /// No such table in the clear.
+    #[error("{url} has no table {table}; name one that it has published")]
+    UnknownTable {
+        /// The service.
+        url: String,
+        /// The table.
+        table: ModelName,
+    },
     /// What is published under a name is no table in the clear.
     #[error("{name} is no table in the clear: {problem}; name one that is")]
     NoTable {
@@ -487,7 +495,7 @@ impl ServiceError {
             Self::Client(error) => error.remedy(),
             Self::KeyRing(error) => error.remedy(),
             Self::Reply { source, .. } => source.remedy(),
-            Self::UnknownModel { .. } => Some(Remedy::ListModels),
+            Self::UnknownModel { .. } | Self::UnknownTable { .. } => Some(Remedy::ListModels),
             Self::SpecsHash { .. } | Self::StaleSpecs { .. } => Some(Remedy::FetchSpecs),
             Self::UnknownKey { key }
             | Self::KeyExpired { key }
@@ -515,6 +523,14 @@ impl ServiceError {
                 model: model.clone(),
             },
             _ => self,
+        }
+    }
+
+    /// In the words of a request for `table`.
+    pub(crate) fn about_table(self, url: &str, table: &ModelName) -> Self {
+        match self.about_model(url, table) {
+            Self::UnknownModel { url, model } => Self::UnknownTable { url, table: model },
+            other => other,
         }
     }
 

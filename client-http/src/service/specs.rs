@@ -175,7 +175,8 @@ impl Service {
                 None => Err(not_one("it is the schema of an encrypted frame".to_owned())),
             }
         };
-        let taken = self.taken((Route::Specs, name), ring, accept, read).await?;
+        let taken = self.taken((Route::Specs, name), ring, accept, read).await;
+        let taken = taken.map_err(|error| error.about_table(self.url(), name))?;
         Ok(FetchedTable {
             version: TableVersion {
                 name: name.clone(),

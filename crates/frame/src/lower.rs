@@ -4,6 +4,7 @@ mod atoms;
 mod collect;
 mod groups;
 mod lookups;
+mod pairs;
 mod partner;
 mod pushed;
 mod rows;

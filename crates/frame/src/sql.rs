@@ -259,6 +259,12 @@ fn listed(select: &Select, scope: &Scope<'_>, steps: &mut Vec<PlanStep>) -> Resu
                 note(&mut renamed, &name, shown);
                 names.push(name);
             }
+            Expression::Col(name) if name == shown => {
+                return Err(refused(
+                    item,
+                    "is selected twice; leave one out, or give it a new name by AS",
+                ));
+            }
             _ if scope.has(&shown) => {
                 return Err(refused(
                     item,

@@ -3,7 +3,9 @@
 use cipherfn_circuit::Dimensions;
 use cipherfn_frame::Resolved;
 use cipherfn_frame::pass::CircuitForm;
-use cipherfn_frame::plan::{Literal, Plan, PlanError};
+use cipherfn_frame::plan::{
+    Cardinality, Expression, JoinType, Literal, NamedAggregate, Plan, PlanError, PlanStep,
+};
 use cipherfn_frame::query::{Query, col, count, len, max, median, min, sum};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::hash::Hash;
@@ -326,6 +328,63 @@ fn hostile_plans_are_bounded() {
 }
 
 #[test]
+fn hostile_width_is_bounded() {
+    let steps = (0..65).fold(sales(), |query, _| query.filter(col("sku").gt(3)));
+    refused(steps, "65 steps, at most 64");
+    let names = |most: usize| (0..most).map(|number| format!("c{number}"));
+    let sums = (0..16_384).map(|_| col("sku"));
+    let wide = |parts: Vec<Expression>| sales().with_column("x", Expression::Add(parts));
+    // The sum itself is a part.
+    refused(
+        wide(sums.collect()),
+        "16385 parts of expressions, at most 16384",
+    );
+    refused(sales().select(names(4_097)), "4097 columns, at most 4096");
+    let aggregates = names(4_097).map(|name| len().alias(name));
+    refused(sales().agg(aggregates), "4097 aggregates, at most 4096");
+    refused(
+        sales().group_by(names(4_097)).agg([len()]),
+        "4097 key columns",
+    );
+    let mut renamed = sales().rename("sku", "c").plan();
+    let PlanStep::Rename(renamings) = &mut renamed.steps[0] else {
+        panic!("a rename")
+    };
+    *renamings = vec![renamings[0].clone(); 4_097];
+    let mut sorted = sales().sort("sku", false).plan();
+    let PlanStep::Sort(keys) = &mut sorted.steps[0] else {
+        panic!("a sort")
+    };
+    *keys = vec![keys[0].clone(); 4_097];
+    for plan in [renamed, sorted] {
+        let error = lower(&plan).expect_err("it is refused").to_string();
+        assert!(error.contains("4097 columns, at most 4096"), "{error}");
+        assert!(plan.to_json().is_err());
+    }
+}
+
+/// Merges upon merges: more columns than a result has are refused, few of them are not, and what is looked
+/// up is no key of another merge.
+#[test]
+fn merges_of_merges_are_bounded() {
+    let merged = |merges: usize| {
+        (0..merges).fold(sales(), |query, number| {
+            let merged = query.merge("prices").on("sku").left();
+            merged
+                .rename("price", format!("price {number}"))
+                .rename("class", format!("class {number}"))
+        })
+    };
+    refused(merged(21), "its result takes");
+    lower(&merged(21).select(["price 20", "class 0"]).plan()).expect("two columns");
+    refused(merged(22), "66 steps");
+    refused(
+        merged(1).merge("prices").on_pair("class 0", "class").left(),
+        "it chooses by column \"class 0\"",
+    );
+}
+
+#[test]
 fn sql_outside_the_subset_is_refused_where_it_stands() {
     let cases = [
         (
@@ -394,6 +453,14 @@ fn sql_outside_the_subset_is_refused_where_it_stands() {
         (
             "SELECT sku FROM sales WHERE sku IN (SELECT sku FROM prices)",
             "is not supported",
+        ),
+        (
+            "SELECT amount, amount FROM sales",
+            "line 1, column 16: amount is selected twice",
+        ),
+        (
+            "SELECT region, region AS r, count(*) FROM sales GROUP BY region",
+            "region AS r is selected twice",
         ),
         ("DELETE FROM sales", "is no SELECT"),
         (
@@ -568,4 +635,34 @@ fn tables_in_the_clear_are_looked_up_and_chosen_by_keys() {
     let scanned = Query::scan("prices").select(["price"]).plan();
     let error = check(&scanned, &schemas).unwrap_err().to_string();
     assert!(error.contains("scan an encrypted frame"), "{error}");
+}
+
+/// A row whose key another frame has several times is one row; how many pairs there are is another number.
+#[test]
+fn pairs_with_added_rows_are_not_counted_as_rows() {
+    let added = PRICES.replace("columns = [", "duplicates = \"sum\"\ncolumns = [");
+    let schemas = [SALES, &added].map(|text| Schema::from_toml(text).unwrap());
+    let plan = |how: JoinType, aggregates: Vec<NamedAggregate>| {
+        let merged = sales().merge("prices").on("sku").left();
+        let mut plan = merged.group_by(["region"]).agg(aggregates).plan();
+        let PlanStep::Merge(merge) = &mut plan.steps[0] else {
+            panic!("a merge")
+        };
+        (merge.how, merge.validate) = (how, Cardinality::ManyToMany);
+        check(&plan, &schemas)
+    };
+    for aggregate in [len(), count("amount"), median("sku")] {
+        let error = plan(JoinType::Inner, vec![sum("price"), aggregate.clone()]);
+        let error = error.expect_err("pairs").to_string();
+        assert!(
+            error.contains("step 2 (group_by)") && error.contains("pairs would be counted"),
+            "{error}"
+        );
+        plan(JoinType::Left, vec![sum("price"), aggregate]).expect("rows");
+    }
+    plan(
+        JoinType::Inner,
+        vec![sum("price"), count("price").alias("n"), max("sku")],
+    )
+    .expect("partners");
 }

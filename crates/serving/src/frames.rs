@@ -13,6 +13,7 @@ mod read;
 mod sent;
 mod share;
 mod stages;
+mod steps;
 mod stored;
 
 pub use demand::{Demand, FrameQueryError, SumRows};
@@ -23,6 +24,7 @@ pub use partial::{PartialError, PartialResults};
 pub use query::{PassFigures, PreparedQuery, choices};
 pub use read::ReadError;
 pub use stages::{PreparedStage, prepare_query, prepare_stages};
+pub use steps::StepCost;
 pub use stored::{StoredColumns, StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};

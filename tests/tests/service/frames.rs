@@ -2,6 +2,7 @@
 //! processes share, refused, deleted. No model is published anywhere here.
 
 use crate::jobs::kill_in_turn;
+use crate::live::change;
 use crate::stack::{Setup, Stack, tenants};
 use cipherfn_client::frames::{FrameEncryptor, Tables, decrypt_reply};
 use cipherfn_client_http::{KeyRing, Service, ServiceError};
@@ -12,15 +13,18 @@ use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::{Rows, Schema};
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::frames::{FrameId, FrameQuery, FrameStatus};
+use cipherfn_protocol::api::grant::{Grant, GrantId};
 use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_service::config;
 use cipherfn_serving::frames::{PreparedQuery, StoredFrame, StoredRows, SumRows, evaluate};
+use cipherfn_signing::SigningKey;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 const SET: &str = "cipherfn-128-n2048-m11-v1";
 pub(crate) const GADGET: Gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
@@ -564,4 +568,77 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
         .expect("deleted");
     let error = alice.service.query_frames(&asked(id)).await.unwrap_err();
     assert_eq!(kind(&error), Some(ProblemType::UnknownKey), "{error}");
+}
+
+/// A frame that runs out is gone for its owner, who has room for another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_run_out() {
+    let stack = stack(|setup| {
+        let quota = (config::FRAME_QUOTA, "1".to_owned());
+        setup.environment.push(quota);
+    })
+    .await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let sales = Table::sales(10).encrypted(&alice.secret, 64);
+    let id = alice.upload(&sales).await.frame;
+    let asked = query(BY_AGE, &[&sales], &[id]);
+    alice.service.query_frames(&asked).await.expect("an answer");
+    let other = Table::prices().encrypted(&alice.secret, 64);
+    let again = async || {
+        let pieces = other.pieces.clone().into_iter();
+        alice.service.upload_frame(pieces, |_| ()).await
+    };
+    let error = again().await.expect_err("no room");
+    assert_eq!(kind(&error), Some(ProblemType::FrameQuota), "{error}");
+
+    let end = |record: &[u8], path: &[&str]| {
+        let mut document: serde_json::Value = serde_json::from_slice(record).expect("JSON");
+        let field = path.iter().fold(&mut document, |own, name| &mut own[*name]);
+        assert!(field.is_string(), "{path:?}");
+        *field = "1970-01-01T00:00:00Z".into();
+        document.to_string().into_bytes()
+    };
+    let name = id.to_string();
+    let record = format!("{name}/record.json");
+    change(&stack, &record, |record| end(record, &["until"])).await;
+    let tenant = alice.service.frames().await.expect("a list");
+    assert!(tenant.frames.is_empty(), "{:?}", tenant.frames);
+    let index = format!("frames/{}/index.json", tenant.tenant);
+    change(&stack, &index, |index| {
+        end(index, &["frames", &name, "until"])
+    })
+    .await;
+
+    let signs = SigningKey::generate().expect("a key");
+    let grant = signs.sign_grant(Grant {
+        id: GrantId::from_bytes([1; 16]),
+        owner: tenant.tenant,
+        target: id.into(),
+        to: None,
+        objects: 1,
+        bytes: 1 << 20,
+        expires: OffsetDateTime::now_utc()
+            .replace_nanosecond(0)
+            .expect("a time")
+            + Duration::from_hours(1),
+    });
+    let refusals = [
+        alice.service.frame(id).await.map(drop),
+        alice.service.explain_query(&asked).await.map(drop),
+        alice.service.query_frames(&asked).await.map(drop),
+        alice
+            .service
+            .query_frames_as_job(&asked, 64)
+            .await
+            .map(drop),
+        alice.service.offer_grant(&grant).await.map(drop),
+    ];
+    for refused in refusals {
+        let error = refused.expect_err("it has run out");
+        assert_eq!(kind(&error), Some(ProblemType::FrameExpired), "{error}");
+    }
+    let stored = again().await.expect("there is room");
+    let list = alice.service.frames().await.expect("a list").frames;
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].frame, stored.frame);
 }

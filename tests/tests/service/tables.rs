@@ -128,6 +128,11 @@ async fn encrypted_keys_are_looked_up_in_a_published_table() {
     let rows = Table::sales(100);
     let sales = rows.encrypted(&alice.secret, 64);
     let frame = alice.upload(&sales).await.frame;
+    let error = fetched(&alice).await.expect_err("nothing is published");
+    assert!(
+        error.to_string().contains(" has no table prices;"),
+        "{error}"
+    );
     let first = table(1);
     publish(&stack, &first).await;
     let shown = fetched(&alice).await.expect("what is public");

@@ -235,8 +235,7 @@ fn read(plan: &str, frames: &[Either<'_>]) -> Result<(Plan, Vec<(FileHead, usize
 
 /// Steps as a tree, passes, columns, and the key holder's part, a line each.
 fn explained(PreparedStage { query, stage, .. }: &PreparedStage) -> Result<Vec<String>> {
-    let resolved = query.plan.resolve(&query.schemas)?;
-    let tree = resolved.explain(&query.passes.passes);
+    let tree = query.explain(&query.steps())?;
     let mut lines = vec![tree.trim_end().to_owned()];
     lines.extend((1..).zip(&query.figures).map(|(number, figures)| {
         format!(

@@ -7,11 +7,15 @@ use super::stored::Place;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
-use cipherfn_frame::plan::PlanError;
+use cipherfn_frame::plan::{PlanError, PlanStep};
 use cipherfn_serving::frames::{FrameQueryError, PreparedQuery, choices, prepare_stages};
 use std::path::PathBuf;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
+///
+/// The plan is shown as a tree, the last step first: beside each step the choices and the time that it adds,
+/// and what the columns that it leaves are worth. Where one is worth less than below it, that step spends the
+/// precision.
 ///
 /// Of a plan that is not levelled it shows the stages that `frame query --stages` carries out, with the
 /// bytes and the round trip of each.
@@ -53,8 +57,13 @@ impl Explain {
             }
             prepared => prepared.with_context(|| self.plan.name())?,
         };
-        let (passes, mut lines) = described(&prepared)?;
+        let Described {
+            steps,
+            passes,
+            mut lines,
+        } = described(&prepared)?;
         let mut value = serde_json::json!({
+            "steps": steps,
             "passes": passes,
             "rows_per_sum": prepared.rows_per_sum,
             "bits": precision(&prepared.columns),
@@ -73,10 +82,30 @@ impl Explain {
     }
 }
 
-/// What a query takes and is worth: of each pass for programs, all for people.
-pub(super) fn described(prepared: &PreparedQuery) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
-    let resolved = prepared.plan.resolve(&prepared.schemas)?;
-    let tree = resolved.explain(&prepared.passes.passes);
+/// What a query takes and is worth.
+pub(super) struct Described {
+    /// Up to each of its steps, the scan first: for programs.
+    pub(super) steps: Vec<serde_json::Value>,
+    /// Of each pass, for programs.
+    pub(super) passes: Vec<serde_json::Value>,
+    /// All of it, for people.
+    pub(super) lines: Vec<String>,
+}
+
+pub(super) fn described(prepared: &PreparedQuery) -> Result<Described> {
+    let costs = prepared.steps();
+    let tree = prepared.explain(&costs)?;
+    let names = std::iter::once("scan").chain(prepared.plan.steps.iter().map(PlanStep::name));
+    let steps = names.zip(&costs).map(|(step, cost)| match cost {
+        Some(cost) => serde_json::json!({
+            "step": step,
+            "choices": cost.choices,
+            "seconds": cost.seconds,
+            "bits": precision(&cost.columns),
+        }),
+        None => serde_json::json!({ "step": step }),
+    });
+    let steps = steps.collect();
     let figures = prepared.passes.passes.iter().zip(&prepared.figures);
     let passes = figures.map(|(pass, figures)| {
         serde_json::json!({
@@ -98,5 +127,9 @@ pub(super) fn described(prepared: &PreparedQuery) -> Result<(Vec<serde_json::Val
     }));
     let columns = prepared.columns.iter();
     lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
-    Ok((passes, lines))
+    Ok(Described {
+        steps,
+        passes,
+        lines,
+    })
 }

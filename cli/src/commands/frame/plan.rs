@@ -17,7 +17,8 @@ const MIN_BITS: f64 = 8.0;
 /// What the answer has to be worth.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PlanOptions {
-    /// Bits of its range that every column of the answer must have [default: 8]
+    /// Bits of its range that every column of the answer must have; one of which nothing is guaranteed is
+    /// refused even with 0 [default: 8]
     #[arg(
         long,
         value_name = "BITS",

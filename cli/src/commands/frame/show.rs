@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::answer::ResultType;
 use cipherfn_frame::file::FrameReader;
+use cipherfn_frame::schema::Domain;
+use cipherfn_scheme::parameters::ParameterSet;
 use std::io::BufReader;
 use std::path::PathBuf;
 
@@ -65,6 +67,7 @@ impl Show {
                 vec![
                     column.name.clone(),
                     ResultType::of(&column.domain).to_string(),
+                    cells(&column.domain),
                     roles.collect::<Vec<_>>().join(", "),
                     if column.nulls { "yes" } else { "no" }.into(),
                 ]
@@ -76,11 +79,18 @@ impl Show {
             .iter()
             .map(|lookup| lookup.by.join(" and "))
             .collect();
+        let set = ParameterSet::by_tag(head.parameter_set, "data frame");
+        let set = set.with_context(context)?.name;
+        let gadget = format!("{}x{}", head.gadget.base_log, head.gadget.levels);
+        let schema: serde_json::Value = serde_json::from_slice(&head.schema.to_json()?)?;
         let value = serde_json::json!({
             "name": head.schema.name(),
             "sent_as": head.schema.as_sent().name(),
             "rows": rows,
             "key": head.key,
+            "parameter_set": set,
+            "gadget": gadget,
+            "schema": schema,
             "carries_key": !reader.keys().is_empty(),
             "rows_bytes": bytes,
             "tables_bytes": tables,
@@ -97,6 +107,8 @@ impl Show {
                 ("frame", head.schema.name().to_owned()),
                 ("rows", rows.to_string()),
                 ("key", head.key.to_string()),
+                ("parameter set", set.to_owned()),
+                ("gadget", gadget.clone()),
                 ("evaluation key", carried.to_owned()),
                 ("rows take", terminal::bytes(bytes)),
                 (
@@ -106,10 +118,27 @@ impl Show {
             ];
             facts.extend(names::fact(&head.schema));
             let facts = terminal::facts(facts);
-            let header = ["column", "type", "roles", "nulls"]
+            let header = ["column", "type", "cells", "roles", "nulls"]
                 .map(str::to_owned)
                 .into();
             format!("{facts}\n\n{}", terminal::table(header, columns))
         })
+    }
+}
+
+/// What cells can be: the range, or the first texts of the dictionary.
+fn cells(domain: &Domain) -> String {
+    const SHOWN: usize = 6;
+    let Domain::Text { dictionary } = domain else {
+        return domain.shown();
+    };
+    let texts: Vec<String> = dictionary
+        .iter()
+        .take(SHOWN)
+        .map(|text| format!("{text:?}"))
+        .collect();
+    match dictionary.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more", texts.join(", ")),
+        _ => texts.join(", "),
     }
 }

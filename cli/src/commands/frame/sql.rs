@@ -83,7 +83,7 @@ impl PlanOf {
 fn tree(plan: &Plan, schemas: &[Schema]) -> Result<String, PlanError> {
     let resolved = plan.resolve(schemas)?;
     let passes = resolved.lower(&form())?.passes;
-    Ok(resolved.explain(&passes))
+    Ok(resolved.explain(&passes, &[]))
 }
 
 fn schema(source: &InputSource) -> Result<Schema> {

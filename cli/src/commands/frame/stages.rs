@@ -3,6 +3,7 @@
 use super::PlanInputs;
 use super::columns::decrypted;
 use super::evaluator::{Evaluator, Leftover};
+use super::explain::Described;
 use super::plan::precision;
 use crate::terminal;
 use anyhow::{Result, anyhow, bail};
@@ -112,11 +113,16 @@ pub(super) fn explained(
 ) -> Result<(serde_json::Value, Vec<String>)> {
     let (mut values, mut lines) = (Vec::new(), Vec::new());
     for (PreparedStage { query, stage, .. }, number) in stages.iter().zip(1..) {
-        let (passes, mut text) = super::explain::described(query)?;
+        let Described {
+            steps,
+            passes,
+            lines: mut text,
+        } = super::explain::described(query)?;
         lines.push(format!("stage {number} of {}", stages.len()));
         lines.append(&mut text);
         let answer = query.figures.last().map_or(0, |figures| figures.bytes);
         let mut value = serde_json::json!({
+            "steps": steps,
             "passes": passes,
             "rows_per_sum": query.rows_per_sum,
             "bits": precision(&query.columns),

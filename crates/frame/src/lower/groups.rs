@@ -66,6 +66,7 @@ pub(super) fn lower(
 ) -> Result<(Vec<Pass>, Answer), PlanError> {
     let mut rows = RowGraph::new(resolved, 0);
     let sums = Sums::new(&rows, grouped, true)?;
+    super::pairs::check(resolved, grouped)?;
     let limit = rows_of(resolved, 0)
         .min(form.rows_per_sum.into())
         .clamp(1, MAX_ROWS) as u32;

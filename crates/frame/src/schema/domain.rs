@@ -131,7 +131,7 @@ impl Domain {
     }
 
     /// What it holds, for people: `0.00 to 655.35`.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let (min, max) = self.range();
         let units = |units: i64| {
             let mut text = String::new();

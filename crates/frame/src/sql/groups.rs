@@ -32,6 +32,12 @@ pub(super) fn grouped(
             continue;
         }
         match expression::read(expr, scope)? {
+            crate::plan::Expression::Col(name) if shown.contains(&name) => {
+                return Err(refused(
+                    item,
+                    "is selected twice, and groups have their keys once; leave one out",
+                ));
+            }
             crate::plan::Expression::Col(name) if names.contains(&name) => {
                 note(&mut renamed, &name, alias.unwrap_or_else(|| own_name(expr)));
                 shown.push(name);

@@ -11,6 +11,7 @@ use cipherfn_frame::cells::Units;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plain::{PlainTable, SALT_LEN};
 use cipherfn_frame::plan::{Literal, Plan};
+use cipherfn_frame::query::Query;
 use cipherfn_frame::schema::{Rows, Schema, TablePart};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use interpreter::{Data, run};
@@ -66,6 +67,31 @@ fn plans_answer_as_polars_does() {
     let clear = merged.filter(|case| check(case, true)).count();
     println!("{clear} cases merge with a table in the clear");
     assert!(clear >= 130, "{clear} cases");
+}
+
+/// The words of pandas that are groups: their plans are those of the cases that polars' own words answered.
+#[test]
+fn counts_of_values_are_groups() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/frames/cases.json");
+    let cases: Vec<Case> =
+        serde_json::from_slice(&std::fs::read(path).expect("cases")).expect("cases");
+    let scan = || Query::scan("sales");
+    for query in [
+        scan().value_counts("region"),
+        scan().crosstab("region", "member"),
+    ] {
+        let plan = query.plan();
+        let [step] = &plan.steps[..] else {
+            panic!("{plan:?}")
+        };
+        let counts = cases.iter().filter(|case| case.name.starts_with("counts "));
+        let same = counts.filter(|case| {
+            let json = case.plan.as_ref().expect("a plan").to_string();
+            let own = Plan::from_json(json.as_bytes()).expect("a plan");
+            own.steps.last() == Some(step) && !case.rows.is_empty()
+        });
+        assert!(same.count() > 0, "{plan:?}");
+    }
 }
 
 /// Compares with polars; with `clear`, where what is merged is a table in the clear, if the plan allows

@@ -2,8 +2,9 @@
 
 use super::form;
 use super::interpreter::{Data, run};
+use cipherfn_frame::number::Number;
 use cipherfn_frame::plan::{Expression, LinearScore, Plan};
-use cipherfn_frame::query::Query;
+use cipherfn_frame::query::{Query, col};
 use cipherfn_frame::schema::{Rows, Schema};
 use std::collections::BTreeMap;
 
@@ -129,4 +130,140 @@ fn scores_are_exact_whatever_room_weights_take() {
     });
     let wanted: Vec<String> = wanted.map(Option::unwrap_or_default).collect();
     assert_eq!(found, wanted);
+}
+
+const PEOPLE: &str = r#"
+format = 1
+name = "people"
+[[column]]
+name = "age"
+type = "integer"
+min = 0
+max = 99
+nulls = true
+roles = ["key", "value"]
+[[column]]
+name = "region"
+type = "text"
+dictionary = ["north", "south", "east"]
+roles = ["key"]
+[[column]]
+name = "paid"
+type = "decimal"
+places = 2
+min = -20.00
+max = 500.00
+nulls = true
+roles = ["value"]
+[[column]]
+name = "sku"
+type = "integer"
+min = 0
+max = 9
+roles = ["key"]
+"#;
+const PRICES: &str = r#"
+format = 1
+name = "prices"
+[[column]]
+name = "sku"
+type = "integer"
+min = 0
+max = 9
+roles = ["key"]
+[[column]]
+name = "price"
+type = "decimal"
+places = 1
+min = 0.0
+max = 99.9
+[[lookup]]
+by = ["sku"]
+columns = ["price"]
+"#;
+
+/// What a model takes may be prepared by the same plan: functions of keys, filled cells, standardised and
+/// looked-up ones. Held to the formula, worked out with floats.
+#[test]
+fn scores_are_of_columns_that_the_plan_prepares() {
+    let count = |schema: &str, rows: u64| {
+        let rows = Rows {
+            count: Some(rows),
+            padded: false,
+        };
+        Schema::from_toml(schema).expect("a schema").with_rows(rows)
+    };
+    let people: Vec<Vec<Option<i64>>> = (0..24)
+        .map(|row| {
+            let age = (row % 7 != 3).then_some(row * 37 % 100);
+            let paid = (row % 5 != 2).then_some(row * 1_709 % 52_001 - 2_000);
+            vec![age, Some(row % 3), paid, Some(row * 3 % 10)]
+        })
+        .collect();
+    let prices: Vec<Vec<Option<i64>>> = [0, 1, 3, 4, 6, 9]
+        .map(|sku: i64| vec![Some(sku), Some(sku * 103 % 1_000)])
+        .into();
+    let schemas = [count(PEOPLE, 24), count(PRICES, 6)];
+    let number = |text: &str| text.parse::<Number>().expect("a number");
+    let weights = [0.731_2, -1.25, 2.5, -0.004, 0.062_5, 1.75];
+    let score = LinearScore::new(-0.5, &weights, Vec::new()).expect("a score");
+    let features = ["log", "band", "region_south", "filled", "scaled", "cost"].map(col);
+    let query = Query::scan("people")
+        .merge("prices")
+        .on("sku")
+        .left()
+        .with_column("log", col("age").log(3))
+        .with_column("band", col("age").cut([18, 65]))
+        .one_hot("region", ["north", "south"])
+        .with_column("filled", col("paid").fill_null(7))
+        .with_column(
+            "scaled",
+            col("age").standardised(number("46.5"), number("0.052")),
+        )
+        .with_column("cost", col("price").fill_null(5))
+        .with_column("score", Expression::model("risk", features))
+        .select(["score"]);
+    let plan = query
+        .plan()
+        .with_scores(&scores("risk", score))
+        .expect("a plan");
+    let resolved = plan.resolve(&schemas).expect("resolved");
+    let passes = resolved.lower(&form()).expect("levelled");
+    let data = [(&schemas[0], &people), (&schemas[1], &prices)].map(|(schema, rows)| Data {
+        schema,
+        rows,
+        padding: 0,
+    });
+    let cells = passes.answer.decode(&run(&passes, &data), &[0.0]);
+    assert_eq!(cells.len(), people.len());
+    let mut scored = 0;
+    for (row, cells) in people.iter().zip(&cells) {
+        let wanted = row[0].filter(|age| *age > 0).map(|age| {
+            let price = prices.iter().find(|price| price[0] == row[3]);
+            let age = age as f64;
+            let features = [
+                (age.ln() * 1e3).round() / 1e3,
+                f64::from(u8::from(age >= 18.0) + u8::from(age >= 65.0)),
+                f64::from(u8::from(row[1] == Some(1))),
+                row[2].map_or(7.0, |units| units as f64 / 100.0),
+                (age - 46.5) * 0.052,
+                price.map_or(5.0, |price| price[1].expect("a price") as f64 / 10.0),
+            ];
+            let terms = features.iter().zip(weights);
+            terms.map(|(feature, weight)| feature * weight).sum::<f64>() - 0.5
+        });
+        let found: Option<f64> = cells[0].to_string().parse().ok();
+        match (found, wanted) {
+            (Some(found), Some(wanted)) => {
+                assert!(
+                    (found - wanted).abs() < 1e-9,
+                    "{row:?}: {found} for {wanted}"
+                );
+                scored += 1;
+            }
+            // Without an age, or its logarithm, there is no score.
+            (found, wanted) => assert_eq!(found, wanted, "{row:?}"),
+        }
+    }
+    assert!((15..people.len()).contains(&scored), "{scored}");
 }

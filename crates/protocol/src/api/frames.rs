@@ -201,7 +201,8 @@ pub struct FrameQuery {
     pub plan: Value,
     /// Rows that are summed in one ciphertext, 1 to [`MAX_ROWS_PER_SUM`].
     pub rows_per_sum: u32,
-    /// Bits of its range that every column of the answer must have.
+    /// Bits of its range that every column of the answer must have; with 0 it is evaluated whatever it is
+    /// worth.
     pub min_bits: f64,
 }
 

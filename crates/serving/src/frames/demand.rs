@@ -11,7 +11,7 @@ use std::fmt;
 pub enum Demand {
     /// All of it.
     Exact,
-    /// So many bits of its range.
+    /// So many bits of its range; more than none, whatever the number is.
     Bits(f64),
 }
 
@@ -80,9 +80,7 @@ pub enum FrameQueryError {
         source: Box<FrameQueryError>,
     },
     /// A column that is less exact than was asked for.
-    #[error(
-        "column {column:?} would have {bits:.1} bits of its range, {demand} asked for; {step} {spent}"
-    )]
+    #[error("column {column:?} {}; {step} {spent}", fallen_short(*bits, *demand))]
     TooImprecise {
         /// The column.
         column: String,
@@ -105,6 +103,16 @@ impl FrameQueryError {
             Self::Stage { source, .. } => source.is_imprecise(),
             _ => false,
         }
+    }
+}
+
+/// How a column is less than was asked for.
+fn fallen_short(bits: f64, demand: Demand) -> String {
+    if bits > 0.0 {
+        format!("would have {bits:.1} bits of its range, {demand} asked for")
+    } else {
+        "would have no bit of its range guaranteed, which is no answer, however little is asked for"
+            .into()
     }
 }
 

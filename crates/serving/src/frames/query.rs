@@ -50,7 +50,7 @@ pub struct PreparedQuery {
     /// Schemas of the frames that were given, then of the tables in the clear.
     pub schemas: Vec<Schema>,
     /// The form of its circuits.
-    form: CircuitForm,
+    pub(super) form: CircuitForm,
     /// What each pass takes.
     pub figures: Vec<PassFigures>,
     /// Largest errors of the last pass's outputs.
@@ -69,11 +69,11 @@ pub struct PassFigures {
 }
 
 /// A plan's passes, and what their answer is worth.
-struct Candidate {
-    passes: Passes,
-    rows: Vec<usize>,
+pub(super) struct Candidate {
+    pub(super) passes: Passes,
+    pub(super) rows: Vec<usize>,
     errors: Vec<OutputPrecision>,
-    columns: Vec<ColumnPrecision>,
+    pub(super) columns: Vec<ColumnPrecision>,
 }
 
 impl Candidate {
@@ -89,7 +89,12 @@ impl Candidate {
             head.map(|(_, rows)| *rows)
                 .or_else(|| table().map(of_table))
         });
-        let rows: Vec<usize> = rows.collect();
+        let rows = rows.collect();
+        Self::over(passes, rows)
+    }
+
+    /// The same over so many rows of each of the passes' frames.
+    pub(super) fn over(passes: Passes, rows: Vec<usize>) -> Result<Self, FrameQueryError> {
         let noises = pass_noise(&passes.passes, &rows)?;
         let (Some(last), Some(noise)) = (passes.passes.last(), noises.last()) else {
             return Err(FrameQueryError::NoPass);
@@ -123,7 +128,8 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
     least
         .filter(|(_, bits)| match demand {
             Demand::Exact => true,
-            Demand::Bits(wanted) => *bits < wanted,
+            // Cells of a column of which nothing is guaranteed look like any others.
+            Demand::Bits(wanted) => *bits < wanted || *bits <= 0.0,
         })
         .map(|(column, _)| column)
 }
