@@ -576,6 +576,14 @@ fn numbers_and_names_that_are_none_are_named() {
         error.contains("cannot be filled with 5000: its cells are 0 to 2047"),
         "{error}"
     );
+    // What stands in place of a cell says nothing of the sum that it was part of.
+    let sum = sales().with_column("x", col("sku").plus(1i64));
+    let plan = sum.with_column("x", col("x").fill_null(7)).plan();
+    let error = plan.resolve(&schemas).expect_err("computed").to_string();
+    assert!(
+        error.contains("cannot be filled, as it is computed"),
+        "{error}"
+    );
 }
 
 /// The server goes over no row of a table in the clear, and chooses by its columns as far as their keys

@@ -145,7 +145,7 @@ impl Resolved<'_> {
     }
 
     /// The column of a frame whose cells a column has as they are.
-    fn unchanged(&self, column: &TableColumn) -> Option<&Column> {
+    pub(super) fn unchanged(&self, column: &TableColumn) -> Option<&Column> {
         let value = column.value.as_ref()?;
         let [(atom, 1)] = value.terms.as_slice() else {
             return None;

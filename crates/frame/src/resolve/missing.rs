@@ -4,6 +4,7 @@ use super::expression::{MAX_TABULATED, described};
 use super::{Atom, Key, Linear, Presence, Resolver, TableColumn};
 use crate::diagram::{Diagrams, RowBit, TooLarge};
 use crate::plan::{Comparison, Expression, Literal, PlanError};
+use crate::schema::Column;
 
 impl Resolver<'_> {
     pub(super) fn fill_null(
@@ -57,6 +58,14 @@ impl Resolver<'_> {
             )));
         };
         let stored = self.stored(side, index);
+        // Of a sum or a multiple, what stands in place of a cell says nothing of the other parts.
+        let is_as_it_was = |own: &Column| std::ptr::eq(own, stored);
+        if column.value.is_some() && !self.done.unchanged(&column).is_some_and(is_as_it_was) {
+            return Err(self.invalid(format!(
+                "missing cells of {} cannot be filled, as it is computed; fill those of its columns",
+                described(&column)
+            )));
+        }
         let placed = self.place(&column.name, &stored.domain, literal, Comparison::Eq)?;
         if !placed.exact {
             return Err(self.invalid(format!(
