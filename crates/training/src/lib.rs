@@ -19,6 +19,7 @@ pub mod leaves;
 mod matrix;
 mod model;
 mod moments;
+mod rounding;
 mod spec;
 mod sums;
 
