@@ -1,7 +1,7 @@
 //! Ten owners' sums under one public key give what scikit-learn fits to their pooled rows
 //! (`tests/training/make.py`).
 
-use cipherfn_client::training::{StatisticsError, contribute, open};
+use cipherfn_client::training::{StatisticsError, contribute, error, open};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
@@ -45,10 +45,12 @@ impl Csv {
     }
 }
 
-/// All columns but the last have one range; `target` is the document's last table.
-fn numeric_spec(csv: &Csv, (low, high): (f64, f64), target: &str) -> StatisticsSpec {
+/// `target` is the document's last table.
+fn numeric_spec(csv: &Csv, ranges: &[(f64, f64)], target: &str) -> StatisticsSpec {
     let mut text = format!("format = 1\nname = \"t\"\nrows = {}\n", csv.rows.len());
-    for name in &csv.header[..csv.header.len() - 1] {
+    let names = &csv.header[..csv.header.len() - 1];
+    assert_eq!(names.len(), ranges.len());
+    for (name, (low, high)) in names.iter().zip(ranges) {
         write!(
             text,
             "[[column]]\nname = {name:?}\nlow = {low:?}\nhigh = {high:?}\n"
@@ -56,6 +58,20 @@ fn numeric_spec(csv: &Csv, (low, high): (f64, f64), target: &str) -> StatisticsS
         .unwrap();
     }
     StatisticsSpec::from_toml(&format!("{text}[target]\nname = \"target\"\n{target}")).unwrap()
+}
+
+/// The whole numbers that each column but the last lies between, as those who know a column declare it.
+fn ranges(csv: &Csv) -> Vec<(f64, f64)> {
+    let values = |column: usize| {
+        let cells = csv.rows.iter().map(move |row| &row[column]);
+        cells.map(|cell| cell.parse::<f64>().unwrap())
+    };
+    let of = |column| {
+        let low = values(column).fold(f64::INFINITY, f64::min);
+        let high = values(column).fold(f64::NEG_INFINITY, f64::max);
+        (low.floor(), high.ceil())
+    };
+    (0..csv.header.len() - 1).map(of).collect()
 }
 
 /// Key holder and public key.
@@ -185,7 +201,7 @@ fn scores(model: &FittedModel, numbers: &[f64], texts: &[String]) -> Vec<f64> {
 fn regressions_are_those_of_the_pooled_rows() {
     let reference = reference();
     let csv = Csv::read(&library_models().join("ridge_diabetes/train.csv"));
-    let spec = numeric_spec(&csv, (-8.0, 8.0), "low = 0.0\nhigh = 400.0");
+    let spec = numeric_spec(&csv, &[(-8.0, 8.0); 10], "low = 0.0\nhigh = 400.0");
     let moments = pooled(&spec, &csv, 16_000, false);
     let linear = Fit::Linear { penalty: 0.0 }.of(&spec, &moments).unwrap();
     check_linear(1e-6, "linear", &linear, &reference["linear_diabetes"]);
@@ -194,6 +210,14 @@ fn regressions_are_those_of_the_pooled_rows() {
     let columns = moments.columns(&spec);
     let (means, deviations): (Vec<f64>, Vec<f64>) = columns[..10].iter().copied().unzip();
     check("deviations", &deviations, &reference["deviations_diabetes"]);
+    let scaler = Fit::Standardise.of(&spec, &moments).unwrap();
+    let (offsets, scales): (Vec<f64>, Vec<f64>) = scaler
+        .numbers
+        .iter()
+        .map(|own| (own.offset, 1.0 / own.scale))
+        .unzip();
+    check("scales", &scales, &reference["deviations_diabetes"]);
+    assert_eq!(offsets, means[..10]);
     // The means of standardised columns are close to zero, so they are compared with the range.
     for (mean, expected) in means.iter().zip(flat(&reference["means_diabetes"])) {
         assert!((mean - expected).abs() < 1e-9, "{mean} {expected}");
@@ -215,7 +239,7 @@ fn regressions_are_those_of_the_pooled_rows() {
 fn thirty_columns_fit_sixteen_kilobytes() {
     let reference = reference();
     let csv = Csv::read(&library_models().join("logreg_bc/train.csv"));
-    let spec = numeric_spec(&csv, (-16.0, 16.0), "low = 0.0\nhigh = 1.0");
+    let spec = numeric_spec(&csv, &ranges(&csv), "low = 0.0\nhigh = 1.0");
     let moments = pooled(&spec, &csv, 16_000, false);
     let ridge = Fit::Linear { penalty: 1.0 }.of(&spec, &moments).unwrap();
     check_linear(1e-6, "ridge", &ridge, &reference["ridge_breast"]);
@@ -234,7 +258,7 @@ fn thirty_columns_fit_sixteen_kilobytes() {
 fn classifiers_are_those_of_the_pooled_rows() {
     let reference = reference();
     let csv = Csv::read(&library_models().join("logreg_bc/train.csv"));
-    let spec = numeric_spec(&csv, (-16.0, 16.0), "classes = [\"0\", \"1\"]");
+    let spec = numeric_spec(&csv, &ranges(&csv), "classes = [\"0\", \"1\"]");
     let moments = pooled(&spec, &csv, 16_000, true);
     let discriminant = Fit::Discriminant.of(&spec, &moments).unwrap();
     // Without a penalty nearly dependent columns lose a digit more.
@@ -305,6 +329,51 @@ fn categories_are_counted() {
         &found,
         &reference()["categorical"],
     );
+}
+
+/// Owners know what they have contributed, so no two totals of the same rows may tell their errors apart.
+#[test]
+fn the_same_rows_show_the_same_numbers() {
+    let (secret, public) = keys();
+    // Room that makes the step nearly twice the error's bound, and sums of multiples of it: an error that
+    // reaches half of a step has a probability below 2^-40.
+    let bound = error(secret.parameter_set(), 1) / 0.49;
+    let rows = (2f64.powi(-21) / bound).ceil() as u64 + 1;
+    let spec = small_spec(rows);
+    let shown = || {
+        let rows = [[0.25, 0.75, 0.25], [0.75, 0.25, 0.75]];
+        let moments = open(&secret, &spec, &own(&spec, &public, &rows)).unwrap();
+        assert!(moments.error() < 2f64.powi(-19));
+        (moments.columns(&spec), moments.correlations(&spec))
+    };
+    let (columns, correlations) = shown();
+    assert_eq!(columns, [(0.5, 0.25); 3]);
+    assert_eq!(
+        correlations,
+        [[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0]]
+    );
+    for _ in 0..3 {
+        assert_eq!(shown(), (columns.clone(), correlations.clone()));
+    }
+}
+
+#[test]
+fn sixty_columns_fit_twenty_four_kilobytes() {
+    let (_, public) = keys();
+    for (target, numbers, texts) in [
+        ("low = 0.0\nhigh = 1.0", 61, vec![]),
+        ("classes = [\"0\", \"1\"]", 60, vec!["1"]),
+    ] {
+        let csv = Csv {
+            header: (0..61).map(|column| format!("c{column}")).collect(),
+            rows: vec![vec![]; 10_000],
+        };
+        let spec = numeric_spec(&csv, &[(-1.0, 1.0); 60], target);
+        let mut sums = Sums::new(&spec);
+        sums.add(&vec![0.5; numbers], &texts).unwrap();
+        let bytes = contribute(&public, &spec, &sums).unwrap().to_file_bytes();
+        assert!(bytes.len() <= 24_100, "{target}: {}", bytes.len());
+    }
 }
 
 fn small_spec(rows: u64) -> StatisticsSpec {
@@ -491,7 +560,7 @@ fn make_golden_files() {
 #[ignore = "a measurement: --ignored --nocapture"]
 fn figures() {
     let csv = Csv::read(&library_models().join("logreg_bc/train.csv"));
-    let spec = numeric_spec(&csv, (-16.0, 16.0), "low = 0.0\nhigh = 1.0");
+    let spec = numeric_spec(&csv, &ranges(&csv), "low = 0.0\nhigh = 1.0");
     let (secret, public) = keys();
     let mut sums = Sums::new(&spec);
     for row in &csv.rows {

@@ -283,11 +283,11 @@ impl Train {
         } = given;
         let count = rows.rows.len();
         let schedule = training.schedule_after(start.before, count)?;
-        let deviation = simulated.deviation / training.weight_deviation(&schedule, 1.0);
+        let error = simulated.error / training.weight_deviation(&schedule, 1.0);
         let named = (count, trained.rows_hash);
         let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, named, trained.result)?
             .iter()
-            .map(|fractions| training.weights(&schedule, fractions, deviation))
+            .map(|fractions| training.weights(&schedule, fractions, error))
             .collect();
         output.write_all(&write_onnx(&training.fitted(&sets)))?;
         output.finish()?;

@@ -1,5 +1,7 @@
 //! The structure of a tree model; of boosted ones with what their leaves say.
 
+mod alone;
+
 use crate::error::CompileError;
 use crate::model::{Estimator, Model, Task, Test, Tree, TreeEnsemble, TreeNode};
 use cipherfn_program::Tensor;
@@ -9,16 +11,22 @@ use cipherfn_training::leaves::{Structure, StructureNode, TreeSum};
 /// The structure of a model that is a mean of trees over its columns' own numbers.
 ///
 /// # Errors
-/// Another model, or one whose features are not the columns' numbers as they are.
+/// Another model, boosted ones as far as their file tells, and one whose features are not the columns' numbers
+/// as they are.
 pub fn structure(model: &Model) -> Result<Structure, CompileError> {
-    if model.summary.averages == Some(false) {
+    let ensemble = ensemble(model)?;
+    let boosted = match model.summary.averages {
+        Some(true) => None,
+        Some(false) => Some("its file says so"),
+        None => alone::boosted(model, ensemble),
+    };
+    if let Some(why) = boosted {
         return Err(CompileError::UnsupportedModel {
-            problem: "its trees were boosted, each on the errors of those before it".into(),
+            problem: format!("its trees were boosted, each on the errors of those before it: {why}"),
             supported: "forests, whose trees predict alone; in a spec with algorithm = \"boosted-leaves\" regressors too, whose trees add up"
                 .into(),
         });
     }
-    let ensemble = ensemble(model)?;
     of_trees(model, ensemble, None)
 }
 

@@ -10,6 +10,7 @@ mod average;
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model, TreeEnsemble, TreeNode};
+pub(crate) use average::rank_correlation;
 use average::{FEWEST, TreeGroups};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, UnaryFunction,

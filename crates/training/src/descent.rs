@@ -31,6 +31,7 @@ pub use upload::DescentUpload;
 
 use crate::error::TrainingError;
 use crate::model::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
+use crate::rounding;
 use crate::spec::{CategoricalColumn, ColumnV1, NumericColumn, Version, list, range, unique};
 use cipherfn_protocol::hash::Hash;
 use serde::{Deserialize, Serialize};
@@ -249,21 +250,15 @@ impl Training {
         }
     }
 
-    /// Weights of the units of features, from fractions of the torus after all steps; rounded to
-    /// multiples of a power of two, the largest up to `deviation`, the fractions' own.
-    pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], deviation: f64) -> Vec<f64> {
+    /// Weights of the units of features, from fractions of the torus after all steps. They are rounded to a
+    /// step as large as `error`, which is of the fractions: whoever knows all rows knows the weights without
+    /// their errors, and a model is shown to others.
+    pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], error: f64) -> Vec<f64> {
         let scale = Self::shrunk_after(steps) / WEIGHT;
-        let grain = (deviation * scale).log2().floor().exp2();
-        let round = |weight: f64| {
-            if grain > 0.0 {
-                (weight / grain).round() * grain
-            } else {
-                weight
-            }
-        };
-        fractions
-            .iter()
-            .map(|fraction| round(fraction * scale))
+        let step = rounding::step(error * scale);
+        let weights = fractions.iter().map(|fraction| fraction * scale);
+        weights
+            .map(|weight| rounding::to_step(weight, step))
             .collect()
     }
 

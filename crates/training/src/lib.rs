@@ -20,6 +20,7 @@ mod matrix;
 mod model;
 mod moments;
 mod program;
+mod rounding;
 mod spec;
 mod sums;
 

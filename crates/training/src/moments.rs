@@ -3,6 +3,7 @@
 use crate::error::TrainingError;
 use crate::layout::Layout;
 use crate::matrix::Symmetric;
+use crate::rounding;
 use crate::spec::{StatisticsSpec, Target};
 
 /// Counts, sums and products over the rows of all owners, numbers scaled to [-1, 1].
@@ -11,7 +12,7 @@ pub struct Moments {
     layout: Layout,
     /// In the order of the layout.
     values: Vec<f64>,
-    /// How far each value is off at most, at 2^-40.
+    /// How far each value is off at most, at 2^-40, rounding included.
     error: f64,
 }
 
@@ -21,7 +22,9 @@ impl Moments {
         Layout::of(spec).len()
     }
 
-    /// Reads the words of a total. `error` bounds the error of each, as a fraction of the torus.
+    /// Reads the words of a total. `error` bounds the error of each, as a fraction of the torus. Sums are
+    /// rounded to a step as large as that before anything is made of them: owners know their own sums, and
+    /// those of all owners who work together would show the errors, which are linear in the key.
     ///
     /// # Errors
     /// More rows than the spec has room for, and sums that no rows have.
@@ -33,22 +36,27 @@ impl Moments {
             });
         }
         let fraction = |word: u64| word as i64 as f64 * 2f64.powi(-64);
-        let guard = fraction(words[0]) / layout.guard_unit();
-        if guard > spec.rows() as f64 + error / layout.guard_unit() + 0.5 {
+        let guard_error = error / layout.guard_unit();
+        let step = rounding::step(guard_error).max(1.0);
+        let guard = rounding::to_step(fraction(words[0]) / layout.guard_unit(), step);
+        let guard_error = guard_error + step / 2.0;
+        if guard > spec.rows() as f64 + guard_error {
             return Err(TrainingError::TooManyRows {
-                found: guard.round() as u64,
+                found: guard as u64,
                 limit: spec.rows(),
             });
         }
-        let values = words.iter().map(|word| fraction(*word) / layout.unit());
+        let (unit, error) = (layout.unit(), error / layout.unit());
+        let step = rounding::step(error);
+        let values = words.iter().map(|word| fraction(*word) / unit);
         let mut own = Self {
-            values: values.collect(),
-            error: error / layout.unit(),
+            values: values.map(|value| rounding::to_step(value, step)).collect(),
+            error: error + step / 2.0,
             layout,
         };
         own.values[0] = guard;
         own.round_counts();
-        own.check(spec, error)?;
+        own.check(spec, guard_error)?;
         Ok(own)
     }
 
@@ -69,17 +77,13 @@ impl Moments {
         }
     }
 
-    fn check(&self, spec: &StatisticsSpec, error: f64) -> Result<(), TrainingError> {
+    fn check(&self, spec: &StatisticsSpec, guard_error: f64) -> Result<(), TrainingError> {
         let layout = &self.layout;
         let impossible = |problem: String| Err(TrainingError::Impossible { problem });
         let far = |one: f64, other: f64, error: f64| (one - other).abs() > error;
         let rows = self.count();
         let errors = layout.classes as f64 * self.error;
-        if far(
-            rows,
-            self.values[0],
-            errors + 0.5 + error / layout.guard_unit(),
-        ) {
+        if far(rows, self.values[0], errors + guard_error) {
             return impossible(format!(
                 "two counts of them are {rows} and {}",
                 self.values[0]
@@ -131,7 +135,7 @@ impl Moments {
         self.values[self.layout.count(class)]
     }
 
-    /// How far each number is off at most, in rows.
+    /// How far each sum is off at most, in rows: by its error, and by being rounded.
     pub const fn error(&self) -> f64 {
         self.error
     }
@@ -219,8 +223,11 @@ impl Moments {
             if [one, other].map(|index| self.is_constant(&scatter, index)) != [false; 2] {
                 return f64::NAN;
             }
+            if one == other {
+                return 1.0;
+            }
             let both = scatter.get(one, one) * scatter.get(other, other);
-            scatter.get(one, other) / both.sqrt()
+            (scatter.get(one, other) / both.sqrt()).clamp(-1.0, 1.0)
         };
         let row = |one| all.clone().map(|other| correlation(one, other)).collect();
         all.clone().map(row).collect()

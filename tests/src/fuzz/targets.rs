@@ -28,6 +28,7 @@ use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify, verify_grant};
 use cipherfn_table::Table;
 use cipherfn_training::descent::{DescentState, Forms, RowsChunk, RowsHead, Training};
+use cipherfn_training::leaves::LeafTraining;
 use cipherfn_training::{Contribution, StatisticsSpec};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -81,6 +82,15 @@ pub const TARGETS: &[Target] = &[
         seeds: &["golden/v3/training.cfn"],
         run: |bytes| {
             let _ = Training::from_json(bytes).map(|training| training.schedule(1000));
+        },
+        framed: false,
+    },
+    Target {
+        name: "leaf_program",
+        seeds: &["golden/v3/leaves.cfn", "golden/v3/boosted-leaves.cfn"],
+        run: |bytes| {
+            let _ = LeafTraining::from_json(bytes)
+                .map(|training| (training.selectors(), training.counted().len()));
         },
         framed: false,
     },

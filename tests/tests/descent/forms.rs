@@ -50,9 +50,11 @@ fn rows_are_predicted_by_encrypted_weights() {
         let start = training.start(&sets).unwrap();
         let simulated = Simulation {
             sets: sets.clone(),
+            unrounded: sets.clone(),
             largest: 0.0,
             accuracy: 0.0,
             deviation: 0.0,
+            error: 0.0,
         };
         let begun = (&DescentStart::zero(&training), 64);
         let weights = KeptWeights::of(&training, begun, &simulated).unwrap();

@@ -3,6 +3,7 @@
 
 mod files;
 mod forms;
+mod machines;
 mod owners;
 
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
@@ -18,9 +19,16 @@ use cipherfn_training::descent::{
     mean_square, rows_hash, simulate, simulate_from, synthetic,
 };
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-fn keys() -> (Arc<SecretKey>, ExpandedEvaluationKey) {
+const QUIET: StepNoise = StepNoise {
+    of_z: 0.0,
+    of_residual: 0.0,
+    of_update: 0.0,
+};
+
+/// For all of these tests: to make them takes longer than most trainings.
+static KEYS: LazyLock<(Arc<SecretKey>, ExpandedEvaluationKey)> = LazyLock::new(|| {
     let set = ParameterSet::by_name(SET).unwrap();
     let secret = SecretKey::generate(set).unwrap();
     let made = |name: &str| EvaluationKey::generate_part(&secret, name).unwrap();
@@ -30,6 +38,10 @@ fn keys() -> (Arc<SecretKey>, ExpandedEvaluationKey) {
         key.add(&made(part.name)).unwrap();
     }
     (Arc::new(secret), key)
+});
+
+fn keys() -> (Arc<SecretKey>, &'static ExpandedEvaluationKey) {
+    (Arc::clone(&KEYS.0), &KEYS.1)
 }
 
 /// Rows of two classes as earlier clients encrypt them: in chunks of one batch each, which share no
@@ -93,9 +105,9 @@ fn interruptions_leave_no_trace() {
     let rows = synthetic(&training, 24);
     let (secret, key) = keys();
     let (uploads, hash) = encrypt_apart(&secret, &training, &rows);
-    let begin = || Descent::new(&training, &key, uploads.clone()).unwrap();
+    let begin = || Descent::new(&training, key, uploads.clone()).unwrap();
     let mut whole = begin();
-    while whole.step(&key).unwrap() {}
+    while whole.step(key).unwrap() {}
     assert_eq!(whole.progress(), (4, 4));
     let mut state = begin().state();
     let one = rayon::ThreadPoolBuilder::new()
@@ -106,7 +118,7 @@ fn interruptions_leave_no_trace() {
         loop {
             let mut again = begin();
             again.resume(&state).unwrap();
-            if !again.step(&key).unwrap() {
+            if !again.step(key).unwrap() {
                 break;
             }
             state = again.state();
@@ -121,7 +133,7 @@ fn interruptions_leave_no_trace() {
         Err(DescentError::Unfinished { done: 0, all: 4 })
     ));
     let (anew, _) = encrypt_apart(&secret, &training, &rows);
-    let mut elsewhere = Descent::new(&training, &key, anew).unwrap();
+    let mut elsewhere = Descent::new(&training, key, anew).unwrap();
     let refused = |error: DescentError| error.to_string();
     let of_others = elsewhere.resume(&state).map_err(refused).unwrap_err();
     assert!(of_others.contains("another upload of rows"), "{of_others}");
@@ -135,7 +147,7 @@ fn interruptions_leave_no_trace() {
     let refused = |change: &dyn Fn(&mut Vec<RowsChunk>)| {
         let mut chunks = uploads.clone();
         change(&mut chunks);
-        Descent::new(&training, &key, chunks).map_err(refused)
+        Descent::new(&training, key, chunks).map_err(refused)
     };
     let changes: &[Change<'_>] = &[
         ("chunks are missing at the end", &|it| drop(it.pop())),
@@ -193,12 +205,7 @@ fn interruptions_leave_no_trace() {
     // probability below 2^-40.
     let set = ParameterSet::by_name(SET).unwrap();
     let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
-    let quiet = StepNoise {
-        of_z: 0.0,
-        of_residual: 0.0,
-        of_update: 0.0,
-    };
-    let clear = simulate(&training, &rows, &quiet).unwrap();
+    let clear = simulate(&training, &rows, &QUIET).unwrap();
     let predicted = simulate(&training, &rows, &noise).unwrap().deviation;
     let steps = training.schedule(rows.len()).unwrap();
     let named = (rows.len(), hash);
@@ -237,18 +244,13 @@ fn trainings_start_from_given_weights() {
         .chain(upload.chunks.iter().map(RowsChunk::to_file_bytes))
         .collect();
     assert_eq!(files.iter().map(Vec::len).sum::<usize>() as u64, bytes);
-    let mut descent = Descent::new(&training, &key, upload.clone()).unwrap();
-    while descent.step(&key).unwrap() {}
+    let mut descent = Descent::new(&training, key, upload.clone()).unwrap();
+    while descent.step(key).unwrap() {}
     assert_eq!(descent.progress(), (2, 2));
 
     let set = ParameterSet::by_name(SET).unwrap();
     let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
-    let quiet = StepNoise {
-        of_z: 0.0,
-        of_residual: 0.0,
-        of_update: 0.0,
-    };
-    let clear = simulate_from(&training, &rows, &quiet, &start).unwrap();
+    let clear = simulate_from(&training, &rows, &QUIET, &start).unwrap();
     let deviation = simulate_from(&training, &rows, &noise, &start)
         .unwrap()
         .deviation;
@@ -266,18 +268,18 @@ fn trainings_start_from_given_weights() {
         before: 0,
         ..start.clone()
     };
-    let anew = simulate_from(&training, &rows, &quiet, &anew).unwrap();
+    let anew = simulate_from(&training, &rows, &QUIET, &anew).unwrap();
     assert!((anew.sets[0][0] - clear.sets[0][0]).abs() > 18.0 * deviation);
 
     // It is part of what names the rows: a state of the same rows without it is of others.
-    let mut without = Descent::new(&training, &key, upload.chunks.clone()).unwrap();
+    let mut without = Descent::new(&training, key, upload.chunks.clone()).unwrap();
     assert!(without.resume(&state).is_err());
     let refused = |files: &[&[u8]]| {
         let mut upload = DescentUpload::default();
         for file in files {
             upload.add(file).map_err(|error| error.to_string())?;
         }
-        let begun = Descent::new(&training, &key, upload);
+        let begun = Descent::new(&training, key, upload);
         begun.map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(files.len(), 2, "batches share their ciphertext");
@@ -345,8 +347,8 @@ fn breast_cancer_is_learned() {
     let encryption =
         RowsEncryption::new(Arc::clone(&secret), &training, rows.as_slice().into(), None);
     let (uploads, hash) = encryption.unwrap().upload().unwrap();
-    let mut descent = Descent::new(&training, &key, uploads).unwrap();
-    while descent.step(&key).unwrap() {}
+    let mut descent = Descent::new(&training, key, uploads).unwrap();
+    while descent.step(key).unwrap() {}
     let named = (rows.len(), hash);
     let weights = decrypt_weights(&secret, &training, named, &descent.finish().unwrap()).unwrap();
     let steps = training.schedule(rows.len()).unwrap();

@@ -65,16 +65,16 @@ fn owners_train_together_under_a_public_key() {
         name: Some(name),
         ..DescentUpload::from(chunks.to_vec())
     };
-    let begin = || Descent::new(&training, &key, upload(&chunks)).unwrap();
+    let begin = || Descent::new(&training, key, upload(&chunks)).unwrap();
     let mut whole = begin();
-    while whole.step(&key).unwrap() {}
+    while whole.step(key).unwrap() {}
     assert_eq!(whole.progress(), (5, 5));
     let mut first = begin();
-    first.step(&key).unwrap();
-    first.step(&key).unwrap();
+    first.step(key).unwrap();
+    first.step(key).unwrap();
     let mut second = begin();
     second.resume(&first.state()).unwrap();
-    while second.step(&key).unwrap() {}
+    while second.step(key).unwrap() {}
     assert!(second.state() == whole.state(), "the bits are others");
 
     let set = ParameterSet::by_name(SET).unwrap();
@@ -137,7 +137,7 @@ fn owners_train_together_under_a_public_key() {
     for (what, change) in changes {
         let mut chunks = chunks.clone();
         change(&mut chunks);
-        let error = Descent::new(&training, &key, upload(&chunks)).unwrap_err();
+        let error = Descent::new(&training, key, upload(&chunks)).unwrap_err();
         let error = error.to_string();
         assert!(error.contains(what), "{what}: {error}");
     }

@@ -644,6 +644,55 @@ fn steps_that_are_none_are_refused() {
     }
 }
 
+/// Exported files do not say whether their trees were boosted, and are told by what they add: of many
+/// libraries, whatever they predict. No forest is taken for one.
+#[test]
+fn boosted_models_are_told_from_forests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = |model: &str| {
+        let bytes = std::fs::read(folder.join(model).join("model.onnx")).unwrap();
+        structure(&read_model(&bytes).unwrap()).map_err(|error| error.to_string())
+    };
+    for boosted in [
+        "libraries/gbc_bc",
+        "libraries/lgbm_bc",
+        "libraries/lgbm_all_leaves_positive",
+        "libraries/xgb_bc",
+        "libraries/xgb_wine",
+        "libraries/xgbreg_diabetes",
+        "models/catboost_binary",
+        "models/catboost_iris",
+        "models/catboost_regressor",
+        "models/gbc_breast_decision",
+        "models/gbc_iris",
+        "models/gbr_diabetes",
+        "models/hgb_iris",
+        "models/lgbm_poisson",
+        "models/lgbm_regressor",
+    ] {
+        let error = found(boosted).unwrap_err();
+        assert!(error.contains("\"boosted-leaves\""), "{boosted}: {error}");
+    }
+    for forest in [
+        "libraries/dt_bc",
+        "libraries/rf_bc",
+        "libraries/rfreg_diabetes",
+        "models/et_regressor",
+        "models/et_wine",
+        "models/rf_breast_names",
+        "models/rf_classifier_double",
+        "models/rf_iris",
+        "models/rf_multi_output",
+        "models/tree_version_5",
+        "cases/forest-uncertainty",
+        "cases/forest-uncertainty-classes",
+    ] {
+        if let Err(error) = found(forest) {
+            panic!("{forest}: {error}");
+        }
+    }
+}
+
 /// Of models whose leaves count something else, and of columns in another order.
 #[test]
 fn structures_that_rows_would_not_fit_are_refused() {

@@ -113,11 +113,11 @@ impl Given {
         let Self {
             training, schedule, ..
         } = self;
-        let deviation = self.simulated.deviation / training.weight_deviation(schedule, 1.0);
+        let error = self.simulated.error / training.weight_deviation(schedule, 1.0);
         let named = (self.rows.rows.len(), rows_hash);
         let weights = decrypt_weights(secret, training, named, state)?;
         let sets = weights.iter();
-        let sets = sets.map(|fractions| training.weights(schedule, fractions, deviation));
+        let sets = sets.map(|fractions| training.weights(schedule, fractions, error));
         Ok(sets.collect())
     }
 

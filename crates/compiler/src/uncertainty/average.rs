@@ -114,9 +114,15 @@ fn slope(tree: &Tree, rows: &[Vec<f32>], totals: &[Vec<f64>]) -> f64 {
     (0..scores).map(of_score).sum()
 }
 
-/// Whether values, at least [`FEWEST`], rise or fall with their places, by the correlation of their
-/// ranks.
+/// Whether values, at least [`FEWEST`], rise or fall with their places.
 fn has_order(values: &[f64]) -> bool {
+    let correlation = rank_correlation(values);
+    let errors = (values.len() as f64 - 1.0).sqrt();
+    correlation <= -CORRELATION || correlation.abs() * errors >= STANDARD_ERRORS
+}
+
+/// Correlation of values' ranks and their places, 0 of equal values (Spearman's).
+pub(crate) fn rank_correlation(values: &[f64]) -> f64 {
     let count = values.len() as f64;
     // Values that are equal share the middle of their ranks; all are counted from the middle rank.
     let rank = |value: &f64| {
@@ -132,6 +138,5 @@ fn has_order(values: &[f64]) -> bool {
         .sum();
     let squares: f64 = ranks.iter().map(|rank| rank * rank).sum();
     let size = (squares * places.map(|place| place * place).sum::<f64>()).sqrt();
-    let correlation = if size > 0.0 { product / size } else { 0.0 };
-    correlation <= -CORRELATION || correlation.abs() * (count - 1.0).sqrt() >= STANDARD_ERRORS
+    if size > 0.0 { product / size } else { 0.0 }
 }

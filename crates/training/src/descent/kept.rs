@@ -6,6 +6,7 @@
 
 use super::{Algorithm, DescentStart, ENDS, RANGE, STEPS, Simulation, Training, WEIGHT};
 use crate::error::TrainingError;
+use crate::rounding;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::SQRT_2;
 
@@ -70,7 +71,7 @@ impl KeptWeights {
         // mean, however many there are.
         let features = training.features() as f64;
         let far = SQRT_2 * simulated.deviation * (features + DEVIATIONS * features.sqrt());
-        let sets = simulated.sets.iter();
+        let sets = simulated.unrounded.iter();
         let reach = sets.map(|weights| scale * furthest(weights, far));
         let reach = reach.fold(0.0, f64::max);
         if reach > SHORTER * REACH {
@@ -126,14 +127,9 @@ impl KeptWeights {
         let z: Vec<f64> = forms.iter().map(|digits| scale * z(digits)).collect();
         // Of two digits the errors add up.
         let error = scale * margin * if self.digits() == 2 { base + 1.0 } else { 1.0 };
-        // A service that knows a row and its z knows the error, which is nearly a function of the key; a step as
-        // large as the error's bound shows nothing of it. A power of two, as the bound itself is of the key.
-        let step = error.log2().ceil().exp2();
-        let z: Vec<f64> = if step > 0.0 {
-            z.iter().map(|z| (z / step).round() * step).collect()
-        } else {
-            z
-        };
+        // A service may know a row and its z.
+        let step = rounding::step(error);
+        let z: Vec<f64> = z.iter().map(|z| rounding::to_step(*z, step)).collect();
         let margin = error + step / 2.0;
         let class = match &z[..] {
             [only] => usize::from(*only > 0.0),

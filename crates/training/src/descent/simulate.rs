@@ -1,9 +1,11 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{Algorithm, DescentStart, DescentStep, ENDS, RANGE, STEPS, Training};
+use super::{Algorithm, DescentStart, DescentStep, ENDS, RANGE, STEPS, Training, mean_square};
 use crate::error::TrainingError;
 use std::f64::consts::PI;
 
+/// Deviations that an error stays within, but for a probability below 2^-40 under any key.
+const DEVIATIONS: f64 = 8.0;
 /// Noises that all steps are run with: what weights are off by is taken from how far these lead apart.
 const RUNS: u64 = 8;
 
@@ -21,8 +23,10 @@ pub struct StepNoise {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
-    /// Sets of weights of the units of features.
+    /// Sets of weights of the units of features, rounded as those of the encrypted training are ...
     pub sets: Vec<Vec<f64>>,
+    /// ... and as they are.
+    pub unrounded: Vec<Vec<f64>>,
     /// The largest |z| that was looked up, where [`RANGE`] is the table's end: with a penalty it is z
     /// divided by [`DescentStep::shrunk`].
     pub largest: f64,
@@ -30,6 +34,8 @@ pub struct Simulation {
     pub accuracy: f64,
     /// Standard deviation that noise alone gives a weight, measured over several runs.
     pub deviation: f64,
+    /// What weights are rounded to, or up to twice of it ([`Training::weights`]).
+    pub error: f64,
 }
 
 /// Runs all steps on rows in their order from weights of zero, with noises from fixed seeds; the weights are those
@@ -96,14 +102,20 @@ pub fn simulate_of(
         });
     }
     let deviation = deviation(&runs).hypot(start.deviation);
-    let sets = runs[0].sets.iter();
-    let sets: Vec<Vec<f64>> = sets
-        .map(|weights| training.weights(&steps, weights, deviation))
-        .collect();
+    let weights = |error: f64| -> Vec<Vec<f64>> {
+        let sets = runs[0].sets.iter();
+        sets.map(|weights| training.weights(&steps, weights, error))
+            .collect()
+    };
+    let rows = owners.concat();
+    let error = training.rounded_error(&steps, deviation, mean_square(training, &rows), noise);
+    let sets = weights(error);
     Ok(Simulation {
-        accuracy: accuracy(training, &sets, &owners.concat()),
+        accuracy: accuracy(training, &sets, &rows),
+        error: training.weight_deviation(&steps, error),
         deviation: training.weight_deviation(&steps, deviation),
         sets,
+        unrounded: weights(0.0),
         largest,
     })
 }
@@ -261,6 +273,30 @@ impl Training {
             step.rows as f64 * mean_square * residual + noise.of_update.powi(2)
         };
         steps.iter().map(variance).sum::<f64>().sqrt()
+    }
+
+    /// What fractions of such a deviation are rounded to: as much as errors that are linear in the key come to.
+    ///
+    /// Of logistic regression these are all. Of a support vector machine most of the deviation is that of rows
+    /// which noise moves across z = 1, by a whole unit each: eight of these deviations would leave little of
+    /// the weights, and say no less of the key than one.
+    fn rounded_error(
+        &self,
+        steps: &[DescentStep],
+        deviation: f64,
+        mean_square: f64,
+        noise: &StepNoise,
+    ) -> f64 {
+        match self.algorithm() {
+            Algorithm::Logistic => DEVIATIONS * deviation,
+            Algorithm::Svm => {
+                let linear = StepNoise {
+                    of_z: 0.0,
+                    ..*noise
+                };
+                deviation.max(DEVIATIONS * self.deviation(steps, mean_square, &linear))
+            }
+        }
     }
 
     /// The largest mean of the squares of features that rows can have: all at their ranges' ends.

@@ -214,7 +214,7 @@ fn weights_are_stated_to_be_off_by_what_they_are() {
         };
         let exact = simulate(&own, &rows, &QUIET).unwrap();
         let found = simulate(&own, &rows, &noise).unwrap();
-        let off = found.sets[0].iter().zip(&exact.sets[0]);
+        let off = found.unrounded[0].iter().zip(&exact.unrounded[0]);
         let squares: f64 = off.map(|(found, exact)| (found - exact).powi(2)).sum();
         let off = (squares / 3.0).sqrt();
         assert!(
@@ -244,10 +244,12 @@ fn weights_beyond_what_is_remembered_are_told() {
 
 fn kept(training: &Training, sets: Vec<Vec<f64>>) -> Result<KeptWeights, String> {
     let simulated = Simulation {
-        sets,
+        sets: sets.clone(),
+        unrounded: sets,
         largest: 1.0,
         accuracy: 1.0,
         deviation: 0.0,
+        error: 0.0,
     };
     let begun = (&DescentStart::zero(training), 100);
     KeptWeights::of(training, begun, &simulated).map_err(|error| error.to_string())

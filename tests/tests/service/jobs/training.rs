@@ -302,11 +302,14 @@ fn kept_weights(training: &Training, rows: usize, fractions: &[Vec<f64>]) -> Kep
     let sets = fractions
         .iter()
         .map(|own| training.weights(&steps, own, 0.0));
+    let sets: Vec<Vec<f64>> = sets.collect();
     let simulated = Simulation {
-        sets: sets.collect(),
+        sets: sets.clone(),
+        unrounded: sets,
         largest: 1.0,
         accuracy: 1.0,
         deviation: 0.0,
+        error: 0.0,
     };
     let begun = (&DescentStart::zero(training), rows);
     KeptWeights::of(training, begun, &simulated).expect("within reach")
