@@ -55,6 +55,8 @@ pub(crate) struct Ir {
     pub(crate) notes: Vec<String>,
     /// Rankings of points whose places among all points are asked for.
     pub(crate) rankings: Vec<RankedPoints>,
+    /// Values that are squared distances, computed as sums that cancel.
+    pub(crate) distances: Vec<ValueId>,
 }
 
 /// Functions of a value that can be evaluated under encryption.
@@ -125,6 +127,7 @@ impl Ir {
             nodes: HashMap::new(),
             notes: Vec::new(),
             rankings: Vec::new(),
+            distances: Vec::new(),
         })
     }
 
@@ -146,6 +149,8 @@ impl Ir {
         made.classes = classes
             .map(|(id, names)| (moved[id.index()], names))
             .collect();
+        let distances = self.distances.into_iter();
+        made.distances = distances.map(|id| moved[id.index()]).collect();
         made.nodes = self.nodes;
         made.notes = self.notes;
         made
