@@ -54,7 +54,8 @@ pub(crate) struct Compile {
     /// The rows of --expected [default: the calibration rows]
     #[arg(long, value_name = "FILE", requires = "expected")]
     rows: Option<InputSource>,
-    /// Least percentage of the calibration rows whose label must stay the model's
+    /// Least percentage of the calibration rows whose label must stay the model's (without labels, of
+    /// a network's classes, their largest score); scores themselves are held to --max-error
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
     min_agreement: f64,
     /// Most error of the scores of a network, kernel machine or the like (root mean square over

@@ -8,6 +8,7 @@ mod parts;
 mod tests;
 
 pub use crate::options::{FitOptions, Limits, ParseLimitsError};
+pub(crate) use demand::stretch;
 pub use demand::{Demand, streaming};
 pub use parts::InParts;
 

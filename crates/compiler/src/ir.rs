@@ -60,6 +60,8 @@ pub(crate) struct Ir {
     pub(crate) combiner: Combiner,
     /// Rankings of points whose places among all points are asked for.
     pub(crate) rankings: Vec<RankedPoints>,
+    /// Values that are squared distances, computed as sums that cancel.
+    pub(crate) distances: Vec<ValueId>,
 }
 
 /// Functions of a value that can be evaluated under encryption.
@@ -135,6 +137,7 @@ impl Ir {
             notes: Vec::new(),
             combiner: Combiner::Auto,
             rankings: Vec::new(),
+            distances: Vec::new(),
         })
     }
 
@@ -156,6 +159,8 @@ impl Ir {
         made.classes = classes
             .map(|(id, names)| (moved[id.index()], names))
             .collect();
+        let distances = self.distances.into_iter();
+        made.distances = distances.map(|id| moved[id.index()]).collect();
         made.nodes = self.nodes;
         made.notes = self.notes;
         made.combiner = self.combiner;

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 mod fit;
 mod text;
+mod vcpus;
+
+pub use vcpus::VcpuTime;
+use vcpus::on_vcpus;
 
 /// Everything about a compiled model that people ask for. Serialised into the bundle; `Display` is
 /// the text form.
@@ -112,7 +116,7 @@ pub struct LayerReport {
     pub error_without_noise: f64,
     /// What most of the error comes from, and what to try.
     pub limit: String,
-    /// Of a network with several layers.
+    /// Its numbers, and what they take; none in reports of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deep: Option<DeepReport>,
 }
@@ -124,7 +128,7 @@ impl LayerReport {
     }
 }
 
-/// A layer among several.
+/// Numbers of a layer, whose functions are looked up or bootstrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeepReport {
     /// Functions that are bootstrapped.
@@ -136,7 +140,8 @@ pub struct DeepReport {
     pub range: (f64, f64),
     /// Bits of its range that the least exact number has when its table is read.
     pub bits: f64,
-    /// Part of the scores' square error that its noise makes, of the row that noise moves most.
+    /// Part of the scores' square error that its noise makes: behind bootstraps of the row that noise
+    /// moves most, else over all rows.
     pub share: f64,
     /// Predicted time on one thread.
     pub microseconds: Microseconds,
@@ -345,6 +350,9 @@ pub struct WorkReport {
     pub counts: Option<Work>,
     /// Predicted time on one thread.
     pub predicted_microseconds: Microseconds,
+    /// The same on a function's vCPUs; none of rows that are too short to share.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_vcpus: Vec<VcpuTime>,
     /// What they are spent on.
     #[serde(default)]
     pub stages: Vec<Stage>,
@@ -390,10 +398,12 @@ impl WorkReport {
                 microseconds: *microseconds,
             })
             .collect();
+        let predicted_microseconds = stages.iter().map(|stage| stage.microseconds).sum();
         Self {
             gadget,
             counts,
-            predicted_microseconds: stages.iter().map(|stage| stage.microseconds).sum(),
+            predicted_microseconds,
+            on_vcpus: on_vcpus(predicted_microseconds),
             stages,
             alternatives,
         }
@@ -408,10 +418,12 @@ impl WorkReport {
                 None => stages.push(stage.clone()),
             }
         }
+        let predicted_microseconds = self.predicted_microseconds + other.predicted_microseconds;
         Self {
             gadget: self.gadget.or(other.gadget),
             counts: self.counts.or(other.counts),
-            predicted_microseconds: self.predicted_microseconds + other.predicted_microseconds,
+            predicted_microseconds,
+            on_vcpus: on_vcpus(predicted_microseconds),
             stages,
             // What they say holds for one circuit alone.
             alternatives: Vec::new(),

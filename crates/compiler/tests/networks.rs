@@ -4,16 +4,16 @@
 
 mod support;
 
-use cipherfn_compiler::model::Model;
+use cipherfn_compiler::model::{Estimator, Model};
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{CompileError, Compiled, Profile};
+use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, Profile, compile};
 use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, OutputField, SpecsDocument};
 use cipherfn_scheme::query::InputValues;
 use cipherfn_table::Table;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::{library, try_compile};
 
 /// How a compiled model does on the library's test rows.
@@ -173,6 +173,165 @@ fn a_network_that_is_not_faithful_enough_is_refused_with_what_limits_it() {
         error.contains("keyless") && error.contains("evaluation key"),
         "{error}"
     );
+}
+
+/// Operators and kernels with their attributes, in the clear: rows and ONNX Runtime's answers of
+/// `tests/networks`, made by `tests/models/operators.py`.
+#[test]
+fn small_networks_match_onnx_runtime() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/networks");
+    let files = fs::read_dir(folder).unwrap().map(|own| own.unwrap().path());
+    let is_model = |path: &PathBuf| path.extension().is_some_and(|own| own == "onnx");
+    let mut files: Vec<PathBuf> = files.filter(is_model).collect();
+    files.sort();
+    assert!(files.len() >= 60, "{} models", files.len());
+    let failed = files.iter().filter_map(|path| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let problem = differs(path, &name).err()?;
+        Some(format!("{name}: {problem}"))
+    });
+    let failed: Vec<String> = failed.collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Where a model's answers are not those beside it.
+fn differs(path: &Path, name: &str) -> Result<(), String> {
+    let model = read_model(&fs::read(path).unwrap()).map_err(|error| error.to_string())?;
+    let is_lookup = |own: &Estimator| matches!(own, Estimator::Lookups(_) | Estimator::Layers(_));
+    let is_linear = |own: &Estimator| matches!(own, Estimator::Linear(_));
+    let is_right = if name == "gp_dot" {
+        is_linear
+    } else {
+        is_lookup
+    };
+    if !model.estimators.iter().any(is_right) {
+        let kinds = model.estimators.iter().map(|own| match own {
+            Estimator::Linear(_) => "linear",
+            Estimator::Lookups(_) => "look-ups",
+            Estimator::Layers(_) => "layers",
+            _ => "others",
+        });
+        let kinds: Vec<&str> = kinds.collect();
+        return Err(format!(
+            "the server does not evaluate its functions: {kinds:?}"
+        ));
+    }
+    let text = fs::read_to_string(path.with_extension("csv")).unwrap();
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let width = header.iter().filter(|own| own.starts_with('x')).count();
+    for (number, cells) in lines.enumerate() {
+        let numbers: Vec<f32> = cells.iter().map(|cell| cell.parse().unwrap()).collect();
+        let (row, expected) = numbers.split_at(width);
+        let outputs = model.predict(vec![Tensor::F32(row.to_vec())]);
+        let outputs = outputs.map_err(|error| error.to_string())?;
+        let found: Vec<f64> = outputs
+            .iter()
+            .flat_map(|own| own.to_f64().unwrap())
+            .collect();
+        // The client's squared norm has 32 bits, and a root near zero is steep.
+        let tolerance = if name == "gp_matern_half" { 1e-3 } else { 3e-5 };
+        let is_close = |(found, expected): (&f64, &f32)| {
+            let expected = f64::from(*expected);
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0)
+        };
+        if found.len() != expected.len() || !found.iter().zip(expected).all(is_close) {
+            return Err(format!("row {number}: {found:?} in place of {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A model of `tests/networks`, calibrated with the rows of one of the tables there, and as many of
+/// normal numbers.
+fn compile_small(name: &str, table: Option<&str>, count: usize) -> Result<Compiled, CompileError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/networks");
+    let read = |name: String| fs::read_to_string(folder.join(name)).unwrap();
+    let (own, table) = (
+        read(format!("{name}.csv")),
+        table.map(|table| read(table.into())),
+    );
+    let header: Vec<&str> = own.lines().next().unwrap().split(',').collect();
+    let width = header.iter().filter(|own| own.starts_with('x')).count();
+    let mut rows = header[..width].join(",") + "\n";
+    for line in table.iter().flat_map(|table| table.lines().skip(1)) {
+        let cells: Vec<&str> = line.split(',').take(width).collect();
+        rows += &(cells.join(",") + "\n");
+    }
+    let mut noise = Noise(7);
+    for _ in 0..count {
+        let cells: Vec<String> = (0..width)
+            .map(|_| format!("{:.2}", noise.normal()))
+            .collect();
+        rows += &(cells.join(",") + "\n");
+    }
+    let model = fs::read(folder.join(format!("{name}.onnx"))).unwrap();
+    let calibration = Calibration::new("rows.csv", rows.as_bytes());
+    compile(&model, calibration, &Options::new(name))
+}
+
+/// Of a training row itself the distance cancels to a little less than nothing, which has no root.
+#[test]
+fn a_kernel_of_distances_compiles_with_its_own_training_rows() {
+    let compiled = compile_small("gp_matern", Some("gp_matern.csv"), 60).unwrap();
+    assert!(compiled.report.agreement.largest_error.is_finite());
+}
+
+/// Training puts support vectors where labels are decided by what the optimiser left over.
+#[test]
+fn a_one_class_machine_is_calibrated_on_other_rows() {
+    let error = compile_small("one_class_rbf", Some("one_class_rbf_train.csv"), 0);
+    let error = error.unwrap_err().to_string();
+    let parts = [
+        "get the label that the model gives, and 99.0 % are asked for",
+        "lie on the boundary of two labels",
+        "was not trained on",
+    ];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    let compiled = compile_small("one_class_rbf", None, 300).unwrap();
+    assert!(compiled.report.agreement.labels_equal >= 297);
+}
+
+/// A matrix product behind a link makes it a layer, and the server evaluates it.
+#[test]
+fn a_link_can_be_hidden_by_a_product() {
+    let compiled = compile_small("hidden_link", None, 100).unwrap();
+    assert_eq!(compiled.report.model.family, "sums of functions");
+    assert_eq!(compiled.report.layers[0].lookups, 1);
+    let postprocess = serde_json::to_string(&compiled.specs.specs().postprocess).unwrap();
+    assert!(!postprocess.to_lowercase().contains("exp"), "{postprocess}");
+}
+
+/// A line of range, bits, time and memory for every layer, and times on several vCPUs.
+#[test]
+fn one_hidden_layer_is_reported_as_several_are() {
+    let report = try_compile("mlp_bc", |_| ()).unwrap().report;
+    let deep = report.layers[0].deep.unwrap();
+    assert!(deep.range.0 < 0.0 && deep.range.1 > 0.0, "{deep:?}");
+    assert!((4.0..14.0).contains(&deep.bits), "{deep:?}");
+    assert!(
+        (0.0..=1.0).contains(&deep.share) && deep.memory > 0,
+        "{deep:?}"
+    );
+    let one = report.work.predicted_microseconds.get();
+    assert!(
+        (0.1 * one..one).contains(&deep.microseconds.get()),
+        "{deep:?}"
+    );
+    let vcpus = report.work.on_vcpus.iter().map(|own| own.vcpus);
+    assert_eq!(vcpus.collect::<Vec<_>>(), [1, 2, 4, 6]);
+    let times = report
+        .work
+        .on_vcpus
+        .iter()
+        .map(|own| own.microseconds.get());
+    let times: Vec<f64> = times.collect();
+    assert_eq!(times[0], one);
+    assert!(times.is_sorted_by(|a, b| a > b), "{times:?}");
+    let text = report.to_string();
+    for part in ["numbers from -", " bits, ", "with more vCPUs "] {
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 /// Who needs the labels alone says how far off scores may be, and pays for no more.

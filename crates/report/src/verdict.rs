@@ -101,8 +101,9 @@ impl Verdict {
                 mark: Mark::of(milliseconds, SLOW / 3.0, SLOW),
                 name: "time",
                 value: format!(
-                    "{} a row on one thread, predicted",
-                    quantity::seconds(milliseconds / 1000.0)
+                    "{} a row on one thread, predicted{}",
+                    quantity::seconds(milliseconds / 1000.0),
+                    on_more_vcpus(report, demands.usual.seconds)
                 ),
             },
             Line {
@@ -194,6 +195,23 @@ fn fidelity(report: &Report) -> Line {
         mark: Mark::of(lost, 0.0, 0.01),
         name: "fidelity",
         value,
+    }
+}
+
+/// A row's time on several vCPUs, which takes so many seconds on one.
+fn on_more_vcpus(report: &Report, seconds: f64) -> String {
+    let work = &report.work;
+    let one = work.predicted_microseconds.get();
+    let several = work.on_vcpus.iter().filter(|own| own.vcpus > 1);
+    let several = several.map(|own| {
+        let seconds = seconds * own.microseconds.get() / one;
+        format!("{} on {}", quantity::seconds(seconds), own.vcpus)
+    });
+    let several: Vec<String> = several.collect();
+    if several.is_empty() {
+        String::new()
+    } else {
+        format!("; with more vCPUs {}", several.join(", "))
     }
 }
 

@@ -6,13 +6,14 @@
 //! an estimator, which the server looks up by the encrypted form; until then they are what the
 //! client could compute of a decrypted form (the link of a linear model).
 
+mod extraction;
+
 use super::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
-use cipherfn_program::{
-    BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType, ValueId,
-};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use cipherfn_program::{EntryKind, Op, ValueId};
+use extraction::Extraction;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Most terms of forms that are compared, over all values.
@@ -234,9 +235,14 @@ impl<'a> FormwisePass<'a> {
 /// The factors of a form by its first one, as exact as models are: factors of one form that were
 /// computed in two ways are equal.
 fn ratios(combination: &Combination) -> Vec<(Atom, u32)> {
-    let first = combination.terms.first().map_or(1.0, |term| term.1);
+    let first = first_factor(combination);
     let ratio = |&(atom, factor): &(Atom, f64)| (atom, ((factor / first) as f32).to_bits());
     combination.terms.iter().map(ratio).collect()
+}
+
+/// The factor that the others are compared with.
+fn first_factor(combination: &Combination) -> f64 {
+    combination.terms.first().map_or(1.0, |term| term.1)
 }
 
 /// Whether each entry of the result follows from one entry of each argument.
@@ -250,201 +256,4 @@ const fn works_by_entry(op: &Op) -> bool {
             | Op::Binary { .. }
             | Op::Where { .. }
     )
-}
-
-/// A value's entries as functions of forms.
-struct Extraction<'p, 'a> {
-    pass: &'p FormwisePass<'a>,
-    places: &'p [Place],
-    value: ValueId,
-    directions: Directions,
-    /// For each entry of the value, its unit; entries that were computed once are one.
-    unit_of: Vec<u32>,
-    /// For each unit, an entry that it is.
-    representatives: Vec<u32>,
-    /// The steps that the value is computed by, and the affine values before them, by id.
-    steps: Vec<ValueId>,
-    /// The form of each direction: the first affine value's.
-    forms: BTreeMap<Direction, Combination>,
-}
-
-impl<'p, 'a> Extraction<'p, 'a> {
-    fn of(
-        pass: &'p FormwisePass<'a>,
-        value: ValueId,
-        directions: &Directions,
-        places: &'p [Place],
-    ) -> Self {
-        let mut steps = BTreeSet::new();
-        let mut open = vec![value];
-        while let Some(id) = open.pop() {
-            if steps.insert(id) && pass.values.contains_key(&id) {
-                open.extend(pass.ir.arguments(id));
-            }
-        }
-        let mut forms = BTreeMap::new();
-        for &id in &steps {
-            if let Place::Affine(entries) = &places[id.index()] {
-                for entry in entries.iter() {
-                    if let Some(direction) = pass.known_direction(entry) {
-                        forms.entry(direction).or_insert_with(|| entry.clone());
-                    }
-                }
-            }
-        }
-        let mut units: HashMap<(ValueId, u32), u32> = HashMap::new();
-        let mut representatives = Vec::new();
-        let mut unit_of = Vec::with_capacity(directions.len());
-        for (entry, direction) in directions.iter().enumerate() {
-            if direction.is_none() {
-                unit_of.push(0);
-                continue;
-            }
-            let next = representatives.len() as u32;
-            let unit = units
-                .entry(pass.origin(value, entry as u32))
-                .or_insert(next);
-            if *unit == next {
-                representatives.push(entry as u32);
-            }
-            unit_of.push(*unit);
-        }
-        Self {
-            pass,
-            places,
-            value,
-            directions: Rc::clone(directions),
-            unit_of,
-            representatives,
-            steps: steps.into_iter().collect(),
-            forms,
-        }
-    }
-
-    /// Forms and functions.
-    fn lookups(&self) -> Result<Lookups, CompileError> {
-        let form = |&entry: &u32| {
-            let direction = self.directions[entry as usize];
-            direction
-                .and_then(|direction| self.forms.get(&direction))
-                .cloned()
-                .unwrap_or_default()
-        };
-        let mut builder = self.builder()?;
-        let value = self.computed(&mut builder)?;
-        let entries = self.representatives.clone();
-        let node = self.pass.ir.step(self.value).map_or("", |step| &step.node);
-        let value = builder.push(
-            node,
-            Op::Select {
-                source: value,
-                entries,
-            },
-        )?;
-        let value = builder.cast(node, value, EntryKind::F64)?;
-        Ok(Lookups {
-            node: node.to_owned(),
-            forms: self.representatives.iter().map(form).collect(),
-            functions: builder.finish(&[value])?,
-        })
-    }
-
-    /// The value's entries where all forms are zero: right for those that are constant.
-    fn constants(&self) -> Result<Vec<f64>, CompileError> {
-        if self.directions.iter().all(Option::is_some) {
-            return Ok(vec![0.0; self.directions.len()]);
-        }
-        let mut builder = self.builder()?;
-        let value = self.computed(&mut builder)?;
-        let program = builder.finish(&[value])?;
-        let zeros = vec![0.0; self.representatives.len().max(1)];
-        let outputs = program.run(vec![Tensor::F64(zeros)])?;
-        Ok(outputs.first().and_then(Tensor::to_f64).unwrap_or_default())
-    }
-
-    /// Of a program over one number a unit.
-    fn builder(&self) -> Result<ProgramBuilder, CompileError> {
-        Ok(ProgramBuilder::new(vec![TensorType {
-            kind: EntryKind::F64,
-            len: self.representatives.len().max(1),
-        }])?)
-    }
-
-    fn computed(&self, builder: &mut ProgramBuilder) -> Result<ValueId, CompileError> {
-        let ir = self.pass.ir;
-        let mut unit_of_direction: BTreeMap<Direction, u32> = BTreeMap::new();
-        for (&entry, unit) in self.representatives.iter().zip(0..) {
-            if let Some(direction) = self.directions[entry as usize] {
-                unit_of_direction.entry(direction).or_insert(unit);
-            }
-        }
-        let mut values: HashMap<ValueId, ValueId> = HashMap::new();
-        for &id in &self.steps {
-            let node = ir.step(id).map_or("", |step| &step.node);
-            let value = if let Some(constant) = ir.program.constant_value(id) {
-                builder.constant(node, constant.clone())?
-            } else if let Place::Affine(entries) = &self.places[id.index()] {
-                let kind = ir.program.tensor_type(id).kind;
-                let value = self.affine(builder, node, entries, &unit_of_direction)?;
-                builder.cast(node, value, kind)?
-            } else if let Some(step) = ir.step(id) {
-                let mut op = step.op.clone();
-                op.rename(|id| values.get(&id).copied().unwrap_or(id));
-                builder.push(node, op)?
-            } else {
-                continue;
-            };
-            values.insert(id, value);
-        }
-        values
-            .get(&self.value)
-            .copied()
-            .ok_or_else(|| ir.invalid(self.value, "its functions are not known"))
-    }
-
-    /// Affine values as factors and offsets of the forms.
-    fn affine(
-        &self,
-        builder: &mut ProgramBuilder,
-        node: &str,
-        entries: &[Combination],
-        units: &BTreeMap<Direction, u32>,
-    ) -> Result<ValueId, CompileError> {
-        let (mut places, mut factors, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
-        for entry in entries {
-            let direction = self.pass.known_direction(entry);
-            let own = direction
-                .and_then(|direction| Some((units.get(&direction)?, self.forms.get(&direction)?)));
-            let (place, factor, offset) = match own {
-                Some((&unit, form)) => {
-                    let first = |own: &Combination| own.terms.first().map_or(1.0, |term| term.1);
-                    let factor = first(entry) / first(form);
-                    (unit, factor, entry.constant - factor * form.constant)
-                }
-                None => (0, 0.0, entry.constant),
-            };
-            places.push(place);
-            factors.push(factor);
-            offsets.push(offset);
-        }
-        let source = builder.input(0);
-        let entries = places;
-        let mut value = builder.push(node, Op::Select { source, entries })?;
-        for (function, numbers) in [
-            (BinaryFunction::Mul, factors),
-            (BinaryFunction::Add, offsets),
-        ] {
-            let right = builder.constant(node, Tensor::F64(numbers))?;
-            let left = value;
-            value = builder.push(
-                node,
-                Op::Binary {
-                    function,
-                    left,
-                    right,
-                },
-            )?;
-        }
-        Ok(value)
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LookupModel + calibration rows
+//!   rows       the rows that are complete, and what they cannot tell
 //!   grid       features as integers: a step each, by how much it moves the scores
 //!   curve      functions as tables on the torus, with the line beside those that have one
 //!   layer      by how much each bit turns each table, rounded knowing the bits before
@@ -9,6 +10,7 @@
 //!   lines      the linear part, from features that travel as they are
 //!   fidelity   the calibration rows with noise, against the float model
 //!   choice     steps, gadget: the cheapest that is faithful enough
+//!   numbers    their range and bits, for the report
 //!   circuit    look-ups, sums, and all sums in one ciphertext
 //!   plan       encodings, decodings, report
 //! ```
@@ -28,9 +30,11 @@ mod layer;
 mod layers;
 mod lines;
 mod neighbours;
+mod numbers;
 mod outputs;
 mod plan;
 mod rounding;
+mod rows;
 mod stacked;
 #[cfg(test)]
 mod testing;
@@ -46,9 +50,6 @@ use cipherfn_engine::noise;
 use fidelity::Fidelity;
 use plan::Planned;
 
-/// Calibration rows that the layers are fitted on, at most.
-const MAX_ROWS: usize = 512;
-
 impl Family for LookupModel {
     fn name(&self) -> &'static str {
         "sums of functions"
@@ -58,9 +59,12 @@ impl Family for LookupModel {
         let backend = setting.backend;
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
+        let rows = rows::undecided(setting, &choice.fidelity)?;
         check(&choice.fidelity, setting.options, || {
-            let limit = limit(&choice.fidelity);
-            format!("node \"{}\" limits it, by {limit}", self.node())
+            rows.unwrap_or_else(|| {
+                let limit = limit(&choice.fidelity);
+                format!("node \"{}\" limits it, by {limit}", self.node())
+            })
         })?;
         let mut circuit = layer.parts(&choice).circuit();
         // The circuit's own noise has the last word.
@@ -118,20 +122,9 @@ impl LookupModel {
             error: fidelity.error,
             error_without_noise: fidelity.exact_error,
             limit: limit(fidelity).into(),
-            deep: None,
+            deep: Some(layer.numbers(choice)),
         }
     }
-}
-
-/// Complete calibration rows that layers are fitted on, and their places among all.
-fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f32]>) {
-    let simulated = setting.reference.scores.len();
-    let all = setting.features.rows.iter().enumerate().take(simulated);
-    let sound = all.filter(|(_, row)| row.iter().all(|value| value.is_finite()));
-    sound
-        .take(MAX_ROWS)
-        .map(|(index, row)| (index, row.as_slice()))
-        .unzip()
 }
 
 /// Refuses what is not faithful enough, with what limits it.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Memory that comes with one vCPU.
 const A_VCPU: u64 = 1769 << 20;
 /// Most vCPUs of a function.
-const MAX_THREADS: u64 = 6;
+const MAX_THREADS: u32 = 6;
 /// Part of a large row's work that several threads share: of the forest in docs/deploy.md, whose 376
 /// ms became 251 on two threads.
 const SHARED: f64 = 2.0 / 3.0;
@@ -39,7 +39,7 @@ impl Demand {
         let seconds = predicted + expanded_again(circuit, &prepared);
         Ok(Self {
             memory: function_memory(circuit, &prepared),
-            seconds: seconds * stretch(memory),
+            seconds: seconds * of_memory(memory),
             query_bytes: HEADER_LEN + HEAD_LEN + prepared.query_row_bytes(),
             reply_bytes: HEADER_LEN + HEAD_LEN + OUTCOME_OVERHEAD + prepared.reply_row_bytes(),
         })
@@ -79,11 +79,14 @@ fn expanded_again(circuit: &Circuit, prepared: &PreparedCircuit) -> f64 {
 }
 
 /// How long a function of `memory` bytes takes for what takes one vCPU a second.
-fn stretch(memory: u64) -> f64 {
-    let threads = (memory / A_VCPU).min(MAX_THREADS);
-    if threads == 0 {
-        A_VCPU as f64 / memory as f64
-    } else {
-        1.0 - SHARED + SHARED / threads as f64
+fn of_memory(memory: u64) -> f64 {
+    match (memory / A_VCPU).min(u64::from(MAX_THREADS)) as u32 {
+        0 => A_VCPU as f64 / memory as f64,
+        vcpus => stretch(vcpus),
     }
+}
+
+/// How long a function of so many vCPUs takes for what takes one of them a second.
+pub(crate) fn stretch(vcpus: u32) -> f64 {
+    1.0 - SHARED + SHARED / f64::from(vcpus)
 }

@@ -1,5 +1,9 @@
 //! Squared distances of the row from fixed points, as `|x|^2 - 2 p x + |p|^2`: linear in the row
 //! and one more number that the client computes.
+//!
+//! The sum cancels: of a point itself it may come out below zero by what its terms were rounded by,
+//! the more as the client's number has 32 bits. Functions of distances (a root, an exponential) are
+//! therefore evaluated at zero there, as of the distances that libraries sum up.
 
 use super::emitter::{Emitter, Operand, reshaped};
 use crate::error::CompileError;
@@ -7,7 +11,7 @@ use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{BinaryFunction, ReduceFunction, Tensor};
 
 impl Emitter<'_> {
-    /// One squared distance a point, of shape `[1, points]` in 64 bits: the sum cancels.
+    /// One squared distance a point, of shape `[1, points]` in 64 bits.
     pub(super) fn squared_distances(
         &mut self,
         row: &Operand,
@@ -30,6 +34,8 @@ impl Emitter<'_> {
         let squares = squares.map(|point| point.iter().map(|x| x * x).sum());
         let squares = self.vector(Tensor::F64(squares.collect()))?;
         let sum = self.binary(BinaryFunction::Add, &products, &squares)?;
-        self.binary(BinaryFunction::Add, &sum, &own)
+        let distances = self.binary(BinaryFunction::Add, &sum, &own)?;
+        self.ir.distances.push(distances.id);
+        Ok(distances)
     }
 }

@@ -281,6 +281,20 @@ impl Display for WorkReport {
                 "{:.2} ms a row predicted (one thread)",
                 self.predicted_microseconds.get() / 1000.0
             ),
+        )?;
+        let several = self.on_vcpus.iter().filter(|own| own.vcpus > 1);
+        let several = several.map(|own| {
+            let milliseconds = own.microseconds.get() / 1000.0;
+            format!("{milliseconds:.2} ms on {}", own.vcpus)
+        });
+        let several: Vec<String> = several.collect();
+        if several.is_empty() {
+            return Ok(());
+        }
+        line(
+            f,
+            "",
+            format_args!("with more vCPUs {}", several.join(", ")),
         )
     }
 }

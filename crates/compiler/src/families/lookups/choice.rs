@@ -4,11 +4,11 @@
 use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, STRICTER, SimulatedModel};
-use super::fitted_rows;
 use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
 use super::outputs::{OutputFit, OutputSums, check_scores};
+use super::rows::{check_finite, fitted_rows};
 use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
@@ -71,7 +71,7 @@ pub(super) struct LayerProblem<'a> {
     /// ... with their places among the calibration rows,
     pub(super) indices: Vec<usize>,
     /// their forms' values
-    forms: Vec<Vec<f64>>,
+    pub(super) forms: Vec<Vec<f64>>,
     /// and scores.
     scores: Vec<Vec<f64>>,
     /// How much each feature moves the scores, in the torus a unit of the feature.
@@ -88,12 +88,7 @@ impl<'a> LayerProblem<'a> {
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
         let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
-        if scores.iter().flatten().any(|score| !score.is_finite()) || rows.is_empty() {
-            return Err(CompileError::invalid(
-                format!("node \"{}\"", model.node()),
-                "its results for calibration rows are not finite numbers, or no row is complete",
-            ));
-        }
+        check_finite(model.node(), &indices, &scores)?;
         check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);
         let bounds: Vec<(f64, f64)> = model

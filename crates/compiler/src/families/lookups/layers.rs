@@ -26,6 +26,7 @@ mod work;
 
 use super::check;
 use super::curve::{self, Curve};
+use super::numbers::{MOST_BITS, reach};
 use super::plan::Planned;
 use super::unlike;
 use crate::cost::{Costs, Work};
@@ -41,9 +42,6 @@ use circuit::LayersCircuit;
 use integers::{FormSum, TableArgument, whole};
 use problem::LayersProblem;
 use simulate::Noise;
-
-/// Bits of numbers that nothing is looked up by.
-const MOST_BITS: f64 = 64.0;
 
 impl Family for LayeredModel {
     fn name(&self) -> &'static str {
@@ -164,7 +162,6 @@ impl FoundLayers<'_> {
         let own = &problem.model.layers[layer];
         let units = problem.starts[layer]..problem.starts[layer + 1];
         let looks_up = LayersProblem::looks_up(own, choice.first);
-        let curves = &self.curves[units.clone()];
         let used = || units.clone().filter(|unit| choice.integers.used[*unit]);
         let is_whole = |unit: &usize| {
             let curve = &self.curves[*unit];
@@ -190,10 +187,7 @@ impl FoundLayers<'_> {
             deep: Some(DeepReport {
                 choices: 0,
                 bootstraps: work.bootstraps as usize,
-                range: curves.iter().fold((0.0, 0.0), |(low, high), curve| {
-                    let end = curve.low + curve.step * curve.steps as f64;
-                    (curve.low.min(low), end.max(high))
-                }),
+                range: reach(&self.curves[units.clone()]),
                 bits: used().map(|unit| self.bits(unit)).fold(MOST_BITS, f64::min),
                 share: choice.worst.layers[layer] / total,
                 microseconds: costs.of_layer(&work, choice.gadget),

@@ -3,9 +3,9 @@
 
 use super::super::choice::bounds;
 use super::super::curve::{Curve, Functions};
-use super::super::fitted_rows;
 use super::super::grid::Span;
 use super::super::outputs::{check_scores, ranges};
+use super::super::rows::{check_finite, fitted_rows};
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::model::{FunctionLayer, LayeredModel};
@@ -58,14 +58,9 @@ impl<'a> LayersProblem<'a> {
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
         let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
-        let is_finite = |rows: &[Vec<f64>]| rows.iter().flatten().all(|own| own.is_finite());
-        if !is_finite(&scores) || !is_finite(&forms) || rows.is_empty() {
-            let node = model.layers.first().map_or("", |layer| &layer.node);
-            return Err(CompileError::invalid(
-                format!("node \"{node}\""),
-                "its results for calibration rows are not finite numbers, or no row is complete",
-            ));
-        }
+        let first = model.layers.first().map_or("", |layer| &layer.node);
+        check_finite(first, &indices, &forms)?;
+        check_finite(first, &indices, &scores)?;
         let last = model.layers.last().map_or("", |layer| &layer.node);
         check_scores(last, &scores, &model.weights)?;
         let mut starts = vec![0];

@@ -2,8 +2,8 @@
 //! far the points are from them.
 
 use super::super::fidelity::range;
-use super::super::fitted_rows;
 use super::super::grid::Span;
+use super::super::rows::fitted_rows;
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::model::{LinearForm, NeighbourModel};

@@ -2,10 +2,10 @@
 //! numbers and scores are on them.
 
 use super::super::fidelity::Fidelity;
-use super::super::fitted_rows;
 use super::super::grid::Span;
 use super::super::layers::BootstrapPart;
 use super::super::outputs::{MARGIN_OF_COMPARED, OutputSums};
+use super::super::rows::fitted_rows;
 use super::forms::ComparedForm;
 use super::scores::ComparedScore;
 use crate::error::CompileError;
