@@ -4,8 +4,16 @@ use crate::files::{Destination, InputSource};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow};
 use cipherfn_protocol::api::grant::{Grant, GrantId, MAX_BYTES, SignedGrant};
+use cipherfn_protocol::hash::Sha256;
 use cipherfn_signing::verify_grant;
 use time::{Duration, OffsetDateTime};
+
+/// What people compare a public key by: SHA-256 of its file, all of it, in groups.
+pub(crate) fn fingerprint(file: Sha256) -> String {
+    let digits = file.to_string();
+    let groups = digits.as_bytes().chunks(8).map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(" ")
+}
 
 /// Reads a grant that is as its owner signed it.
 pub(crate) fn read_grant(source: &InputSource) -> Result<SignedGrant> {
