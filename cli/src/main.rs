@@ -16,6 +16,7 @@ mod connection;
 mod emulation;
 mod files;
 mod grants;
+mod price;
 mod remedies;
 mod server;
 mod shared;

@@ -1,6 +1,7 @@
 //! `cipherfn compile-training`.
 
 mod leaves;
+mod report;
 
 use super::train;
 use crate::files::{Content, Destination, InputSource};
@@ -9,11 +10,11 @@ use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, anyhow};
-use cipherfn_scheme::descent::BatchShape;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::training::{SET, required_parts};
-use cipherfn_training::descent::{RANGE, Training, simulate, synthetic};
+use cipherfn_serving::training::SET;
+use cipherfn_training::descent::{Training, simulate, synthetic};
 use cipherfn_training::leaves::LeafSpec;
+use report::Report;
 use std::io::Write;
 
 const MAX_SPEC: u64 = 1 << 20;
@@ -84,58 +85,23 @@ impl CompileTraining {
         let noise = train::noise(&training, &rows)?;
         let found = simulate(&training, &rows, &noise).with_context(|| self.spec.name())?;
         let schedule = training.schedule(rows.len())?;
-        let steps = schedule.len();
-        let step_seconds = training.step_microseconds() / 1e6;
-        let looked_up: usize = schedule.iter().map(|step| step.rows).sum();
-        let shape = BatchShape::new(set, training.features())?;
-        let together = training.batches_together() * training.batch();
-        let row_bytes = shape.bytes() * training.sets() / together;
-        let parts = required_parts(set)?.into_iter();
-        let key_bytes: usize = parts.map(|part| part.file_bytes(set)).sum();
+        let report = Report {
+            training: &training,
+            rows: rows.len(),
+            steps: &schedule,
+            noise: &noise,
+            simulated: &found,
+            set,
+        };
+        let costs = report.costs()?;
         let inputs: Vec<&InputSource> = [&self.spec].into_iter().chain(&self.data).collect();
         let mut output = self
             .output
             .create(Content::Text, self.force.force, &inputs)?;
         output.write_all(&training.to_json()?)?;
         output.finish()?;
-        let value = serde_json::json!({
-            "rows": rows.len(),
-            "steps": steps,
-            "step_seconds": step_seconds,
-            "bootstraps": looked_up * training.sets(),
-            "bytes_a_row": row_bytes,
-            "key_bytes": key_bytes,
-            "largest_z": found.largest,
-            "weight_deviation": found.deviation,
-            "accuracy": found.accuracy,
-        });
-        terminal.summary(&value, || {
-            terminal::facts([
-                ("program", training.name().to_owned()),
-                (
-                    "steps",
-                    format!(
-                        "{steps} for {} rows, {} rows each, some {} of a thread each",
-                        rows.len(),
-                        training.batch(),
-                        terminal::seconds(step_seconds)
-                    ),
-                ),
-                ("upload", format!("{row_bytes} bytes a row")),
-                ("keys", terminal::bytes(key_bytes as u64)),
-                (
-                    "range",
-                    format!("|z| up to {:.1} of {RANGE}", found.largest),
-                ),
-                (
-                    "weights",
-                    format!("errors of {:.4} (standard deviation)", found.deviation),
-                ),
-                (
-                    "simulated",
-                    format!("{:.1} % of these rows right", 100.0 * found.accuracy),
-                ),
-            ])
+        terminal.summary(&report.json(&costs), || {
+            terminal::facts(report.facts(&costs))
         })
     }
 }

@@ -1,7 +1,6 @@
 //! `cipherfn predict`.
 
 mod bulk;
-mod price;
 mod trained;
 
 use super::register;

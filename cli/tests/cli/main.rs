@@ -6,6 +6,7 @@ mod frame_models;
 mod frame_names;
 mod frame_stages;
 mod frames;
+mod leaves;
 mod service;
 mod support;
 mod tables;

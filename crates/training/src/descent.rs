@@ -149,13 +149,13 @@ impl Training {
         }
         if !(document.rate > 0.0 && document.rate <= 1e3) {
             return field(format!(
-                "\"rate\" is {}, not above 0 and up to 1000",
+                "\"rate\" is {:?}, not above 0 and up to 1000",
                 document.rate
             ));
         }
         for (name, value) in [("decay", document.decay), ("penalty", document.penalty)] {
             if !(0.0..=1e3).contains(&value) {
-                return field(format!("\"{name}\" is {value}, not 0 to 1000"));
+                return field(format!("\"{name}\" is {value:?}, not 0 to 1000"));
             }
         }
         if document.rate * document.penalty >= 1.0 {
@@ -260,6 +260,11 @@ impl Training {
         weights
             .map(|weight| rounding::to_step(weight, step))
             .collect()
+    }
+
+    /// A fraction of the torus as a form z.
+    pub const fn form(fraction: f64) -> f64 {
+        4.0 * RANGE * fraction
     }
 
     /// A deviation of fractions of the torus as one of weights.

@@ -43,9 +43,18 @@ pub enum TrainingError {
         /// The column.
         column: String,
     },
+    /// Rows that leave nothing to tell apart.
+    #[error(
+        "all rows are of class {class:?}, and a model tells classes apart; give rows of two classes at least"
+    )]
+    OneClass {
+        /// The class.
+        class: String,
+    },
     /// Forms beyond the table.
     #[error(
-        "the training diverges or comes close: |z| reaches {largest:.1}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\""
+        "the training diverges or comes close: |z| reaches {}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\"",
+        short(*.largest)
     )]
     Diverges {
         /// The largest.
@@ -55,7 +64,9 @@ pub enum TrainingError {
     },
     /// Forms beyond the table because of the penalty alone.
     #[error(
-        "the training outgrows its table: weights are kept divided by what the penalty leaves of them, {shrunk:.1e} in the end, so that |z| is looked up as {held:.1} where it reaches {largest:.1}, and above {range} residuals are wrong; lower \"penalty\" or \"epochs\""
+        "the training outgrows its table: weights are kept divided by what the penalty leaves of them, {shrunk:.1e} in the end, so that |z| is looked up as {} where it reaches {}, and above {range} residuals are wrong; lower \"penalty\" or \"epochs\"",
+        short(*.held),
+        short(*.largest)
     )]
     Shrinks {
         /// What the penalty leaves of a weight.
@@ -81,7 +92,8 @@ pub enum TrainingError {
     },
     /// A weight to start from that the program has no room for.
     #[error(
-        "the weight of {name} for class {class:?} is {value:.3} for a unit of {unit}, and must be a number of at most {limit} on either side: beyond that a unit alone leads to residuals of the wrong sign; narrow the column's range in the spec, or start from a model with smaller weights (a penalty makes them smaller)"
+        "the weight of {name} for class {class:?} is {} for a unit of {unit:?}, and must be a number of at most {limit} on either side: beyond that a unit alone leads to residuals of the wrong sign; narrow the column's range in the spec, or start from a model with smaller weights (a penalty makes them smaller)",
+        short(*.value)
     )]
     StartWeight {
         /// Of what: a column, or the constant.
@@ -97,7 +109,8 @@ pub enum TrainingError {
     },
     /// Forms beyond the table before the first step.
     #[error(
-        "the weights that the training starts from lead to |z| of {largest:.1} on these rows, and above {range} residuals are wrong; start from a model with smaller weights (a penalty makes them smaller), or from nothing"
+        "the weights that the training starts from lead to |z| of {} on these rows, and above {range} residuals are wrong; start from a model with smaller weights (a penalty makes them smaller), or from nothing",
+        short(*.largest)
     )]
     StartBeyond {
         /// The largest.
@@ -117,7 +130,8 @@ pub enum TrainingError {
     },
     /// Forms that could go around the torus unseen.
     #[error(
-        "the weights lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} a prediction by encrypted weights would be another one unseen; have the weights decrypted (without --keep-encrypted), or train with a penalty or narrower ranges"
+        "the weights lead to |z| of up to {} on rows at the ends of all ranges, and above {limit:.0} a prediction by encrypted weights would be another one unseen; have the weights decrypted (without --keep-encrypted), or train with a penalty or narrower ranges",
+        short(*.reach)
     )]
     Reaches {
         /// How far.
@@ -127,7 +141,8 @@ pub enum TrainingError {
     },
     /// Residuals below their errors.
     #[error(
-        "the training drowns in noise: a residual's error is {factor:.1} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\""
+        "the training drowns in noise: a residual's error is {} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\"",
+        short(*.factor)
     )]
     Drowns {
         /// How many times.
@@ -304,6 +319,15 @@ impl TrainingError {
             fit,
             problem: problem.into(),
         }
+    }
+}
+
+/// A number in a sentence: as it is, or its power of ten where that would be a line of digits.
+pub(crate) fn short(number: f64) -> String {
+    if number.abs() < 1e6 {
+        format!("{number:.1}")
+    } else {
+        format!("{number:.1e}")
     }
 }
 

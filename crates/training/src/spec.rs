@@ -301,7 +301,7 @@ pub(crate) fn range(
     };
     // A length that is no finite number is none either.
     if !(low < high && (high - low).is_finite()) {
-        let problem = format!("its range is {low} to {high}; \"low\" must be below \"high\"");
+        let problem = format!("its range is {low:?} to {high:?}; \"low\" must be below \"high\"");
         return Err(TrainingError::field(place, problem));
     }
     Ok(NumericColumn {

@@ -1,7 +1,8 @@
 //! `cipherfn predict --bulk`: rows as jobs.
 
-use super::{Predict, price};
+use super::Predict;
 use crate::files::{Destination, InputSource, Output};
+use crate::price;
 use crate::table::{self, InputRows};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;

@@ -2,19 +2,23 @@
 
 use super::MAX_FILE;
 use crate::files::{Content, Destination, InputSource};
+use crate::grants::fingerprint;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::training::Columns;
 use anyhow::{Context, Result};
 use cipherfn_client::training;
+use cipherfn_client_http::public_key_hash;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_training::{StatisticsSpec, Sums, Target};
 use std::io::Write;
 
 /// Encrypt an owner's sums over the rows of a table
 ///
-/// The rows do not leave this machine, nor do their sums in the clear. Numbers outside of their declared
+/// The rows do not leave this machine, nor do their sums in the clear. Whoever made the public key can read the
+/// sums: compare the fingerprint that is shown with the key holder's, by another way than the one by which the
+/// file came. Numbers outside of their declared
 /// range count as its ends, and how many did is reported.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -43,8 +47,9 @@ impl Contribute {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let spec = super::read_spec(&self.spec)?;
-        let key = PublicKey::from_file_bytes(&self.key.read_all(MAX_FILE)?)
-            .with_context(|| self.key.name())?;
+        let file = self.key.read_all(MAX_FILE)?;
+        let key = PublicKey::from_file_bytes(&file).with_context(|| self.key.name())?;
+        let fingerprint = fingerprint(public_key_hash(&file));
         let inputs = [&self.spec, &self.key, &self.input];
         let mut output = self
             .output
@@ -61,12 +66,14 @@ impl Contribute {
             "rows": sums.rows(),
             "bytes": bytes.len(),
             "key": key.id().to_string(),
+            "fingerprint": fingerprint,
             "clipped": clipped,
         });
         terminal.summary(&value, || {
             let mut facts = vec![
                 ("rows", sums.rows().to_string()),
                 ("for key", key.id().to_string()),
+                ("fingerprint", fingerprint),
                 ("file", self.output.name()),
                 ("size", terminal::bytes(bytes.len() as u64)),
             ];

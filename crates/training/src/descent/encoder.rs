@@ -135,7 +135,7 @@ impl<'a> RowEncoder<'a> {
     /// All rows.
     ///
     /// # Errors
-    /// A column that is the same in all of them.
+    /// A column that is the same in all of them; rows of one class alone.
     pub fn finish(self) -> Result<TrainingRows, TrainingError> {
         for (index, column) in self.training.numbers().iter().enumerate() {
             let mut values = self.rows.iter().map(|(features, _)| features[index]);
@@ -146,6 +146,14 @@ impl<'a> RowEncoder<'a> {
                 });
             }
         }
+        let mut classes = self.rows.iter().map(|(_, class)| *class);
+        if let Some(first) = classes.next()
+            && classes.all(|class| class == first)
+        {
+            return Err(TrainingError::OneClass {
+                class: self.training.target().categories[first].clone(),
+            });
+        }
         Ok(self.finish_part())
     }
 }
@@ -155,4 +163,62 @@ pub fn mean_square(training: &Training, rows: &[(Vec<i32>, usize)]) -> f64 {
     let squares = rows.iter().flat_map(|(features, _)| features);
     let squares: f64 = squares.map(|x| f64::from(x * x)).sum();
     squares / (rows.len() * training.features()).max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RowEncoder;
+    use crate::descent::tests::training;
+
+    /// What tells nothing is named, by its column, row or class; and what lies outside of a range is counted.
+    #[test]
+    fn rows_that_cannot_be_trained_on_are_named() {
+        let own = training("rate = 1.0");
+        let encoded = |rows: &[([f64; 2], &str)]| {
+            let mut encoder = RowEncoder::new(&own);
+            for (numbers, class) in rows {
+                encoder.add(numbers, class)?;
+            }
+            encoder.finish()
+        };
+        let sound = [
+            ([1.0, 0.5], "no"),
+            ([9.0, -0.5], "yes"),
+            ([11.0, 3.0], "yes"),
+        ];
+        let counts = encoded(&sound).unwrap().clipped.into_iter();
+        assert!(counts.eq([("a".to_owned(), 1), ("b".to_owned(), 1)]));
+        for (place, row, expected) in [
+            (
+                1,
+                ([f64::NAN, 0.1], "yes"),
+                "row 2, column \"a\": NaN is no finite number",
+            ),
+            (
+                2,
+                ([1.0, f64::NEG_INFINITY], "no"),
+                "row 3, column \"b\": -inf is no finite number",
+            ),
+            (
+                0,
+                ([1.0, 0.1], "maybe"),
+                "\"maybe\" is not among the values",
+            ),
+        ] {
+            let mut rows = sound;
+            rows[place] = row;
+            let error = encoded(&rows).unwrap_err().to_string();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        // 0.5 and 0.51 are the same in steps of 0.083.
+        let constant = [([1.0, 0.5], "no"), ([9.0, 0.51], "yes")];
+        let error = encoded(&constant).unwrap_err().to_string();
+        assert!(error.contains("column \"b\" is constant"), "{error}");
+        let error = encoded(&sound[1..]).unwrap_err().to_string();
+        assert!(error.contains("all rows are of class \"yes\""), "{error}");
+        // One owner of several may have no others.
+        let mut part = RowEncoder::new(&own);
+        part.add(&[1.0, 0.5], "no").unwrap();
+        assert_eq!(part.finish_part().rows.len(), 1);
+    }
 }

@@ -15,7 +15,7 @@ fn text(rest: &str) -> String {
     )
 }
 
-fn training(rest: &str) -> Training {
+pub(super) fn training(rest: &str) -> Training {
     Training::from_toml(&text(rest)).unwrap()
 }
 
@@ -59,6 +59,30 @@ fn bad_programs_are_refused() {
     let large = text("rate = 1.0").replace("batch = 64", "batch = 513");
     let error = Training::from_toml(&large).unwrap_err().to_string();
     assert!(error.contains("1 to 512 rows"), "{error}");
+}
+
+/// A model shows its weights to steps as large as their errors: those of several keys are one file.
+#[test]
+fn weights_are_rounded_to_what_they_may_be_off_by() {
+    let own = training("rate = 1.0");
+    let rows = synthetic(&own, 200);
+    let noise = StepNoise {
+        of_z: 0.15 / 64.0,
+        of_residual: 2f64.powi(-22),
+        of_update: 0.0,
+    };
+    let found = simulate(&own, &rows, &noise).unwrap();
+    assert!((found.error / found.deviation - 8.0).abs() < 1e-9);
+    let step = found.error.log2().ceil().exp2();
+    for (rounded, exact) in found.sets[0].iter().zip(&found.unrounded[0]) {
+        assert!((rounded / step).fract().abs() < 1e-12, "{rounded}");
+        assert!((rounded - exact).abs() <= step / 2.0);
+    }
+    // Most of a support vector machine's errors are whole rows that noise moves across z = 1.
+    let machine = Training::from_toml(&text("rate = 1.0").replace("logistic", "svm")).unwrap();
+    let found = simulate(&machine, &synthetic(&machine, 320), &noise).unwrap();
+    let ratio = found.error / found.deviation;
+    assert!((1.0..8.0).contains(&ratio), "{ratio}");
 }
 
 /// A step is that of the textbook, with rate, decay and penalty.
@@ -142,7 +166,7 @@ fn starts_without_room_are_refused() {
     assert!(refused(&[vec![0.0; 4]]).contains("has 3 weights with the constant"));
     // Half of the range, 5, is three units.
     let error = refused(&[vec![33.0, 0.0, 0.0]]);
-    let expected = "column \"a\" for class \"yes\" is 33.000 for a unit of 1.66";
+    let expected = "column \"a\" for class \"yes\" is 33.0 for a unit of 1.66";
     assert!(error.contains(expected), "{error}");
     assert!(refused(&[vec![0.0, 0.0, f64::NAN]]).contains("the constant"));
     let steep = own.start(&[vec![30.0, 0.0, 0.0]]).unwrap();
@@ -175,6 +199,11 @@ fn what_diverges_or_drowns_is_refused() {
     let error = simulate(&shrinking, &rows, &QUIET).unwrap_err().to_string();
     assert!(error.contains("lower \"penalty\""), "{error}");
     assert!(error.contains("4.9e-4"), "{error}");
+    // Not in three hundred digits.
+    let endless = text("rate = 1.0\npenalty = 0.5").replace("epochs = 3", "epochs = 200");
+    let endless = Training::from_toml(&endless).unwrap();
+    let error = simulate(&endless, &rows, &QUIET).unwrap_err().to_string();
+    assert!(error.len() < 400, "{error}");
     let noisy = StepNoise {
         of_residual: 2f64.powi(-22),
         ..QUIET

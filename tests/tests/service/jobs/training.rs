@@ -3,6 +3,7 @@
 use super::checkpoints::{kept, often};
 use super::refusals::problem;
 use super::{Requests, kill_in_turn, send};
+use crate::live::keys::expire_key_at;
 use crate::stack::{DEVELOPER, Setup, Stack, name, tenants};
 use cipherfn_client::training::{DescentRow, KeptModel, RowsEncryption, decrypt_weights};
 use cipherfn_client::{Accept, Verdict};
@@ -31,6 +32,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 /// Keys for all of these tests: making them takes longer than the trainings.
 pub(super) static RING: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| {
@@ -558,6 +560,35 @@ async fn a_killed_worker_loses_the_steps_since_its_checkpoint_alone() {
     panic!("{over}: {:?}", left(&stack).await);
 }
 
+/// A worker whose time is nearly over keeps its state and has another one go on, as often as it takes: no step is
+/// lost, nor done twice, and the bits are those of one run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_is_longer_than_a_workers_time_goes_on_in_others() {
+    const MOST: u32 = 810;
+    // Shorter ones get nothing done where other tests take the processors.
+    let life = |setup: &mut Setup| setup.worker_timeout = Some(Duration::from_secs(6));
+    // How long steps take differs from machine to machine: more of them until a life is not enough.
+    let mut epochs = 30;
+    loop {
+        let training = program(epochs);
+        let stack = stack_with(&training, life).await;
+        let alice = Learner::new(&stack, training).await;
+        let chunks = alice.chunks();
+        let job = alice.begin(&chunks).await;
+        let status = alice.requests.settled(job).await;
+        let (result, attempts) = alice.result(&status).await;
+        if attempts == 1 && epochs < MOST {
+            epochs *= 3;
+            continue;
+        }
+        assert!(attempts > 1, "one attempt at {epochs} epochs");
+        assert!(result == alice.alone(&chunks), "the bits are others");
+        let states = kept(&stack);
+        assert!(states.is_sorted_by(|one, next| one < next), "{states:?}");
+        return;
+    }
+}
+
 /// Rows that are missing, doubled, in another order, of another program or key: named, before a step.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_not_those_of_the_training_are_refused() {
@@ -655,13 +686,20 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
         let declaration = alice.declaration(&chunks).await;
         let job = alice.requests.begin(&declaration).await;
         alice.steps_beyond(job, 1).await;
-        if kind == ProblemType::UnknownKey {
-            let deleted = alice.service.delete_key(alice.secret.id()).await;
-            deleted.expect("deleted");
-        } else {
-            let sign = |_: Option<&_>, _| None;
-            let removed = stack.registry().remove(&name("risk"), None, &sign).await;
-            removed.expect("removed");
+        match kind {
+            ProblemType::UnknownKey => {
+                let deleted = alice.service.delete_key(alice.secret.id()).await;
+                deleted.expect("deleted");
+            }
+            ProblemType::KeyExpired => {
+                let now = OffsetDateTime::now_utc();
+                expire_key_at(&stack, alice.secret.id(), now).await;
+            }
+            _ => {
+                let sign = |_: Option<&_>, _| None;
+                let removed = stack.registry().remove(&name("risk"), None, &sign).await;
+                removed.expect("removed");
+            }
         }
         let status = alice.requests.settled(job).await;
         assert_eq!(problem(&status.states[0]).0, kind);
@@ -672,12 +710,13 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
         alice.service.delete_job(job).await.expect("deleted");
         let again = alice.requests.post("/v2/jobs", &declaration).await;
         let expected = match kind {
-            ProblemType::UnknownKey => ProblemType::UploadMissing,
-            program => program,
+            ProblemType::UnknownProgram => kind,
+            _ => ProblemType::UploadMissing,
         };
         assert_eq!(again.problem().kind, expected);
     };
     ends(ProblemType::UnknownKey).await;
+    ends(ProblemType::KeyExpired).await;
     ends(ProblemType::UnknownProgram).await;
     let results = left(&stack).await;
     assert!(

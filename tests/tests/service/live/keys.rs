@@ -8,14 +8,20 @@ use cipherfn_client_http::Existing;
 use cipherfn_client_http::{Registered, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{ProblemType, REPLY};
+use cipherfn_protocol::message::KeyId;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Lets a registration be over at that time.
 pub(crate) async fn expire_at(stack: &Stack, caller: &Caller, until: OffsetDateTime) {
+    expire_key_at(stack, caller.key(), until).await;
+}
+
+/// The same of a key by its id.
+pub(crate) async fn expire_key_at(stack: &Stack, key: KeyId, until: OffsetDateTime) {
     let until = until.format(&Rfc3339).expect("a time");
-    change(stack, &format!("{}/record.json", caller.key()), |record| {
+    change(stack, &format!("{key}/record.json"), |record| {
         let mut record: Value = serde_json::from_slice(record).expect("JSON");
         record["parts"]["expansion"]["until"] = until.into();
         record.to_string().into_bytes()

@@ -8,7 +8,7 @@ const MILLION: f64 = 1e6;
 const GB: f64 = 1e9;
 
 static PRICES: LazyLock<PriceList> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../infra/prices.json"))
+    serde_json::from_str(include_str!("../../infra/prices.json"))
         .expect("infra/prices.json is what a test reads")
 });
 
@@ -48,21 +48,21 @@ struct Price {
 
 /// Work of jobs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work<'a> {
-    pub(super) chunks: u64,
-    pub(super) downloaded_bytes: u64,
-    pub(super) worker_seconds: f64,
-    pub(super) worker_memory_mb: u64,
-    pub(super) architecture: &'a str,
+pub(crate) struct Work<'a> {
+    pub(crate) chunks: u64,
+    pub(crate) downloaded_bytes: u64,
+    pub(crate) worker_seconds: f64,
+    pub(crate) worker_memory_mb: u64,
+    pub(crate) architecture: &'a str,
 }
 
 /// Where the prices are those of.
-pub(super) fn region() -> &'static str {
+pub(crate) fn region() -> &'static str {
     &PRICES.region
 }
 
 /// Dollars; `None` for an architecture without a price.
-pub(super) fn dollars(work: &Work<'_>) -> Option<f64> {
+pub(crate) fn dollars(work: &Work<'_>) -> Option<f64> {
     let PriceList { bulk, prices, .. } = &*PRICES;
     let gb_second = prices.lambda_gb_second.get(work.architecture)?.as_f64()?;
     let gb_seconds = work.worker_seconds * work.worker_memory_mb as f64 / 1024.0;
@@ -76,7 +76,7 @@ pub(super) fn dollars(work: &Work<'_>) -> Option<f64> {
 }
 
 /// Dollars as people read them.
-pub(super) fn text(dollars: f64) -> String {
+pub(crate) fn text(dollars: f64) -> String {
     if dollars < 0.01 {
         "less than $0.01".to_owned()
     } else {
