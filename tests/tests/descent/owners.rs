@@ -155,7 +155,7 @@ fn owners_train_together_under_a_public_key() {
         start: own.start,
         ..upload(&chunks)
     };
-    let refused = Descent::new(&training, &key, begun).unwrap_err();
+    let refused = Descent::new(&training, key, begun).unwrap_err();
     assert!(
         matches!(refused, DescentError::StartBesideOwners),
         "{refused}"
