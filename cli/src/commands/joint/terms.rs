@@ -130,7 +130,7 @@ mod tests {
         let said = |change: fn(&mut serde_json::Value)| {
             let mut said = serde_json::json!({
                 "training": terms.training,
-                "tenant": "0".repeat(64),
+                "tenant": "0".repeat(32),
                 "program": "risk",
                 "specs": terms.specs,
                 "key": terms.key,
