@@ -4,7 +4,6 @@ use crate::support::{Sandbox, failure, success, usage};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::{Reply, query_hash};
 use cipherfn_frame::schema::{Rows, Schema};
-use std::fmt::Write as _;
 use std::fs;
 
 const SALES: &str = r#"
@@ -54,7 +53,7 @@ const JOIN: &str = "SELECT sales.sku, price FROM sales LEFT JOIN prices ON sales
 const GROUP: &str = "SELECT region, COUNT(*) AS rows FROM sales GROUP BY region";
 
 /// Both frames under `keys`, the second of which carries the evaluation key.
-fn encrypted(sandbox: &Sandbox) {
+pub(crate) fn encrypted(sandbox: &Sandbox) {
     sandbox.write("sales.toml", SALES);
     sandbox.write("prices.toml", PRICES);
     sandbox.write(
@@ -702,142 +701,6 @@ fn a_frame_is_not_put_below_itself() {
     ];
     let refused = failure(&sandbox.run(&concat));
     assert!(refused.contains("are the same frame"), "{refused}");
-}
-
-#[test]
-fn what_the_key_holder_does_behind_all_else_takes_no_stages() {
-    let sandbox = Sandbox::new();
-    encrypted(&sandbox);
-    let cases = [
-        // 7 costs 19.99, 12 costs 0.05, 2 has no price.
-        (
-            "SELECT count, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 ORDER BY count",
-            "count,price\n0,0.05\n3,19.99\n",
-        ),
-        (
-            "SELECT region, SUM(count) AS total FROM sales GROUP BY region HAVING COUNT(*) > 1",
-            "region,total\nsouth,3\n",
-        ),
-        (
-            "SELECT region, AVG(count) FROM sales GROUP BY region HAVING AVG(count) >= 1.5 ORDER BY region DESC LIMIT 1",
-            "region,avg(count)\nsouth,1.5\n",
-        ),
-        ("SELECT sku FROM sales LIMIT 1 OFFSET 1", "sku\n2\n"),
-    ];
-    let frames = ["sales.cff", "prices.cff", "--plan", "plan.sql"];
-    for (sql, wanted) in cases {
-        sandbox.write("plan.sql", sql);
-        let run =
-            |command: &[&str]| success(&sandbox.run(&[&["frame"][..], command, &frames].concat()));
-        assert!(run(&["explain"]).contains("stage 1 of 1"), "{sql}");
-        run(&["query", "-o", "answer.cfa", "--force"]);
-        let decrypt = [
-            "decrypt",
-            "--keys",
-            "keys",
-            "--input",
-            "answer.cfa",
-            "-o",
-            "-",
-        ];
-        assert_eq!(run(&decrypt), wanted, "{sql}");
-    }
-}
-
-/// An aggregate over a merge that is worth too little in one query is exact in two stages.
-#[test]
-fn aggregates_over_merges_are_exact_in_stages() {
-    let sandbox = Sandbox::new();
-    let column = |name: &str, max: u32| {
-        format!(
-            "[[column]]\nname = \"{name}\"\ntype = \"integer\"\nmin = 0\nmax = {max}\nroles = [\"value\", \"key\"]\n"
-        )
-    };
-    let head = |name: &str| format!("format = 1\nname = \"{name}\"\n");
-    let visits = head("visits") + &column("id", 15) + &column("fee", 200);
-    let people = head("people")
-        + &column("id", 15)
-        + &column("region", 3)
-        + &column("age", 99)
-        + "[[lookup]]\nby = [\"id\"]\ncolumns = [\"region\", \"age\"]\n";
-    let mut totals = [(0, 0); 4];
-    let (mut rows, mut others) = ("id,fee\n".to_owned(), "id,region,age\n".to_owned());
-    let age = |id: u32| id * 37 % 100;
-    for row in 0..20_u32 {
-        let (id, fee) = (row * 7 % 16, row * 53 % 201);
-        let _ = writeln!(rows, "{id},{fee}");
-        if age(id) > 30 {
-            let total = &mut totals[(id % 4) as usize];
-            *total = (total.0 + fee, total.1 + 1);
-        }
-    }
-    for id in 0..16 {
-        let _ = writeln!(others, "{id},{},{}", id % 4, age(id));
-    }
-    for (name, schema, rows) in [("visits", visits, rows), ("people", people, others)] {
-        sandbox.write(&format!("{name}.toml"), &schema);
-        sandbox.write(&format!("{name}.csv"), &rows);
-        success(&sandbox.run(&[
-            "frame",
-            "encrypt",
-            "--schema",
-            &format!("{name}.toml"),
-            "--keys",
-            "keys",
-            "--input",
-            &format!("{name}.csv"),
-            "--with-key",
-            "-o",
-            &format!("{name}.cff"),
-        ]));
-    }
-    sandbox.write(
-        "fees.sql",
-        "SELECT region, SUM(fee) AS total, COUNT(*) AS n FROM visits JOIN people ON visits.id = people.id WHERE age > 30 GROUP BY region",
-    );
-    let plan = ["--plan", "fees.sql", "visits.cff", "people.cff"];
-    let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &plan].concat());
-    let refused = failure(&run(&["query", "-o", "fees.cfa"]));
-    assert!(
-        refused.contains("step 3") && refused.contains("--stages` carries it out in 2"),
-        "{refused}"
-    );
-    let explained = success(&run(&["explain"]));
-    assert!(explained.contains("stage 2 of 2"), "{explained}");
-    let stages = ["query", "--stages", "--exact", "--keys", "keys", "-o", "-"];
-    let mut wanted = "region,total,n\n".to_owned();
-    for (region, (total, count)) in totals.iter().enumerate() {
-        let _ = writeln!(wanted, "{region},{total},{count}");
-    }
-    assert_eq!(success(&run(&stages)), wanted);
-}
-
-#[test]
-fn what_is_not_levelled_is_refused_or_carried_out_in_stages() {
-    let sandbox = Sandbox::new();
-    encrypted(&sandbox);
-    sandbox.write(
-        "dear.sql",
-        "SELECT price, SUM(count) AS total FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 GROUP BY price ORDER BY total",
-    );
-    let plan = ["--plan", "dear.sql", "sales.cff", "prices.cff"];
-    let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &plan].concat());
-    let refused = failure(&run(&["query", "-o", "dear.csv"]));
-    assert!(
-        refused.contains("step 2 (filter)") && refused.contains("--stages` carries it out in 2"),
-        "{refused}"
-    );
-    let explained = success(&run(&["explain"]));
-    assert!(
-        explained.contains("stage 2 of 2") && explained.contains("price (key)"),
-        "{explained}"
-    );
-    assert!(explained.contains("one round trip"), "{explained}");
-    let refused = usage(&run(&["query", "--stages", "-o", "dear.csv"]));
-    assert!(refused.contains("--stages needs --keys"), "{refused}");
-    let stages = ["query", "--stages", "--keys", "keys", "-o", "-"];
-    // 7 costs 19.99, 12 costs 0.05, 2 has no price.
-    assert_eq!(success(&run(&stages)), "price,total\n0.05,0\n19.99,3\n");
 }
 
 /// A table is read twice and never held: 200 MB suffice, whatever its size.
