@@ -80,7 +80,7 @@ pub enum TrainingRunError {
 }
 
 impl TrainingUpload {
-    /// For a program, before the first file. `name` names the files of it ([`files_hash`]).
+    /// For a program, before the first file. `name` names the files of it ([`files_hash`](cipherfn_training::descent::files_hash)).
     fn new(program: TrainingProgram, name: Hash) -> Self {
         match program {
             TrainingProgram::Descent(training) => {
@@ -217,7 +217,7 @@ impl Answering {
     }
 
     /// What a training's files are taken by, before the first of them: its program says what they must be. They
-    /// are named by `files` ([`files_hash`]).
+    /// are named by `files` ([`files_hash`](cipherfn_training::descent::files_hash)).
     pub async fn training_upload(
         &self,
         asked: AskedTraining<'_>,
