@@ -16,8 +16,8 @@ pub use keyring::{
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
-    FetchedProgram, FetchedTable, GoingOn, ManifestError, ParseTokenError, Registered, Retry,
-    RetryListener, Retrying, RowsName, RowsUpload, SameTraining, Service, ServiceError,
-    ServiceOptions, Skew, Timeouts, Token, Uploaded, UploadedRows, public_key_hash,
+    FetchedProgram, FetchedScore, FetchedTable, GoingOn, ManifestError, ParseTokenError,
+    Registered, Retry, RetryListener, Retrying, RowsName, RowsUpload, SameTraining, Service,
+    ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded, UploadedRows, public_key_hash,
 };
 pub use unfinished::{Readers, unfinished_file};

@@ -55,7 +55,7 @@ pub use options::{
     Token,
 };
 pub use register::{Registered, Uploaded};
-pub use specs::{Fetched, FetchedProgram, FetchedTable};
+pub use specs::{Fetched, FetchedProgram, FetchedScore, FetchedTable};
 pub use train::RowsUpload;
 pub use uploaded::{RowsName, SameTraining, UploadedRows};
 

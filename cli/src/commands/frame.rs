@@ -24,10 +24,12 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::plain::{self, PlainTable};
+use cipherfn_frame::plan::PublishedScore;
 use cipherfn_frame::schema::{NameHasher, Schema};
 use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
 use cipherfn_serving::frames::StoredFrame;
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 /// Bytes by which files are told apart.
 const KIND_LEN: u64 = HEADER_LEN as u64;
@@ -93,6 +95,10 @@ struct PlanInputs {
     heads: Vec<(FileHead, usize)>,
     /// What is public of tables in the clear.
     tables: Vec<Schema>,
+    /// Scores of models that a service has published.
+    scores: Vec<Arc<PublishedScore>>,
+    /// Whether a service has all of it.
+    of_service: bool,
 }
 
 /// What a file is that a plan may name.

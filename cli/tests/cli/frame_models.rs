@@ -66,11 +66,11 @@ fn scores_of_a_linear_model_are_those_of_onnx_runtime() {
     let onnx = model.join("model.onnx");
     let named = format!("risk={}", onnx.to_str().unwrap());
     let columns = names.join(", ");
-    let asked = |sql: &str| -> Vec<f64> {
+    let asked = |sql: &str, [evaluated, opened]: [&str; 2]| -> Vec<f64> {
         sandbox.write("plan.sql", sql);
-        let plan = ["--plan", "plan.sql", "patients.cff", "--model", &named];
+        let plan = |model| ["--plan", "plan.sql", "patients.cff", "--model", model];
         let query = ["frame", "query", "-o", "answer.cfa", "--force"];
-        success(&sandbox.run(&[&query[..], &plan].concat()));
+        success(&sandbox.run(&[&query[..], &plan(evaluated)].concat()));
         let decrypt = [
             "frame",
             "decrypt",
@@ -81,7 +81,7 @@ fn scores_of_a_linear_model_are_those_of_onnx_runtime() {
             "-o",
             "-",
         ];
-        let answer = success(&sandbox.run(&[&decrypt[..], &plan].concat()));
+        let answer = success(&sandbox.run(&[&decrypt[..], &plan(opened)].concat()));
         let cells = answer.lines().skip(1);
         cells
             .map(|line| line.split(',').next_back().unwrap().parse().unwrap())
@@ -89,20 +89,43 @@ fn scores_of_a_linear_model_are_those_of_onnx_runtime() {
     };
     // Cells end where their error begins; weights of five digits and features of four decimals are off
     // by less.
-    let found = asked(&format!(
-        "SELECT MODEL(risk, {columns}) AS score FROM patients"
-    ));
-    assert_eq!(found.len(), ROWS);
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() < 0.1, "{found}, not {expected}");
-    }
-    let sums = asked(&format!(
-        "SELECT ward, SUM(MODEL(risk, {columns})) AS total FROM patients GROUP BY ward"
-    ));
-    for (ward, found) in sums.iter().enumerate() {
+    let scores = format!("SELECT MODEL(risk, {columns}) AS score FROM patients");
+    let sums =
+        format!("SELECT ward, SUM(MODEL(risk, {columns})) AS total FROM patients GROUP BY ward");
+    let held = |models: [&str; 2]| {
+        let found = asked(&scores, models);
+        assert_eq!(found.len(), ROWS);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 0.1, "{found}, not {expected}");
+        }
+    };
+    held([&named, &named]);
+    for (ward, found) in asked(&sums, [&named, &named]).iter().enumerate() {
         let own = expected.iter().skip(ward).step_by(2).sum::<f64>();
         assert!((found - own).abs() < 1.0, "{found}, not {own}");
     }
+    // A bundle keeps its weights: who decrypts has its specs, who evaluates has all of it.
+    let calibration = model.join("train.csv");
+    success(&sandbox.run(&[
+        "compile",
+        onnx.to_str().unwrap(),
+        "--calibration",
+        calibration.to_str().unwrap(),
+        "--target",
+        "target",
+        "-o",
+        "risk.cfn",
+    ]));
+    success(&sandbox.run(&["specs", "risk.cfn", "-o", "risk.json"]));
+    held(["risk=risk.cfn", "risk=risk.json"]);
+    let query = ["frame", "query", "--plan", "plan.sql", "patients.cff"];
+    let specs = ["--model", "risk=risk.json", "-o", "other.cfa"];
+    let refused = failure(&sandbox.run(&[&query[..], &specs].concat()));
+    assert!(refused.contains("only the specs are at hand"), "{refused}");
+    sandbox.write("plan.sql", &sums);
+    let bundle = ["--model", "risk=risk.cfn", "-o", "other.cfa"];
+    let refused = failure(&sandbox.run(&[&query[..], &bundle].concat()));
+    assert!(refused.contains("a published model"), "{refused}");
     // What is no linear model, or not given.
     sandbox.write(
         "plan.sql",
@@ -116,5 +139,8 @@ fn scores_of_a_linear_model_are_those_of_onnx_runtime() {
     let refused = failure(&sandbox.run(&[&query[..], &["--model", &trees]].concat()));
     assert!(refused.contains("it is not linear"), "{refused}");
     let refused = usage(&sandbox.run(&[&query[..], &["--model", "risk"]].concat()));
-    assert!(refused.contains("write NAME=FILE"), "{refused}");
+    assert!(
+        refused.contains("--service") && refused.contains("--model risk=FILE"),
+        "{refused}"
+    );
 }

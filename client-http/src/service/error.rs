@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::training::DescentError;
 use cipherfn_client::training::leaves::LeafError;
 use cipherfn_client::{ClientError, Remedy};
+use cipherfn_frame::plan::ScoreError;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
@@ -144,6 +145,12 @@ pub enum ServiceError {
         name: ModelName,
         /// What it is.
         problem: String,
+    },
+    /// What is published under a name is no model whose score a plan can take.
+    #[error(transparent)]
+    NoScore {
+        /// Why not.
+        source: ScoreError,
     },
     /// Specs whose bytes do not have the hash that the service names.
     #[error(

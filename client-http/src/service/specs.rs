@@ -9,8 +9,9 @@ use crate::keyring::KeyRing;
 use crate::unfinished::{Readers, unfinished_file};
 use bytes::Bytes;
 use cipherfn_client::{Accept, Client, Offer, Verdict};
+use cipherfn_frame::plan::PublishedScore;
 use cipherfn_frame::schema::Schema;
-use cipherfn_protocol::api::frames::TableVersion;
+use cipherfn_protocol::api::frames::PublishedVersion;
 use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
@@ -56,12 +57,25 @@ pub struct FetchedProgram<T = Training> {
 #[derive(Clone, Debug)]
 pub struct FetchedTable {
     /// Its name, and the hash of its document.
-    pub version: TableVersion,
+    pub version: PublishedVersion,
     /// What is public of it.
     pub schema: Schema,
     /// Who has signed its document; `None` where nobody has.
     pub developer: Option<PublicKey>,
     /// Why it is taken.
+    pub verdict: Verdict,
+}
+
+/// A published linear model as a score of plans, as far as it is public, and whose it is.
+#[derive(Clone, Debug)]
+pub struct FetchedScore {
+    /// Its name, and the hash of its specs.
+    pub version: PublishedVersion,
+    /// What its specs say of the score.
+    pub score: PublishedScore,
+    /// Who has signed its specs; `None` where nobody has.
+    pub developer: Option<PublicKey>,
+    /// Why they are taken.
     pub verdict: Verdict,
 }
 
@@ -178,13 +192,41 @@ impl Service {
         let taken = self.taken((Route::Specs, name), ring, accept, read).await;
         let taken = taken.map_err(|error| error.about_table(self.url(), name))?;
         Ok(FetchedTable {
-            version: TableVersion {
+            version: PublishedVersion {
                 name: name.clone(),
                 specs: taken.specs,
             },
             developer: taken.developer(),
             verdict: taken.verdict,
             schema: taken.made,
+        })
+    }
+
+    /// The score of a linear model for plans over frames, by the rules of [`Self::client`].
+    pub async fn score(
+        &self,
+        name: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<FetchedScore, ServiceError> {
+        let of = name.clone();
+        let read = move |bytes: &Bytes| {
+            let client = Client::from_specs(bytes)?;
+            PublishedScore::new(of.as_str(), client.specs())
+                .map_err(|source| ServiceError::NoScore { source })
+        };
+        let taken = self
+            .taken((Route::Specs, name), ring, accept, read)
+            .await
+            .map_err(|error| error.about_model(self.url(), name))?;
+        Ok(FetchedScore {
+            version: PublishedVersion {
+                name: name.clone(),
+                specs: taken.specs,
+            },
+            developer: taken.developer(),
+            verdict: taken.verdict,
+            score: taken.made,
         })
     }
 

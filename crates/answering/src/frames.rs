@@ -4,12 +4,13 @@
 //! Schemas, rows and key come from the frames' records, pieces are read as far as rows are needed. A
 //! piece that is not what its record says is named, and nothing is made of it.
 
+use crate::scores::PublishedModel;
 use crate::stored_frames::{Needed, head};
 use crate::tables::PublishedTable;
 use crate::{Answering, blocking};
 use bytes::Bytes;
 use cipherfn_frame::pass::TableSource;
-use cipherfn_frame::plan::Plan;
+use cipherfn_frame::plan::{ModelScore, Plan, PublishedScore};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::frames::{
     ColumnFigures, FrameQuery, PassFigures, QueryFigures, ROWS_TOGETHER,
@@ -25,6 +26,7 @@ use cipherfn_serving::frames::{
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Fewest and most rows between two looks at the clock, and the seconds that they should take.
@@ -47,6 +49,8 @@ pub struct Asking {
     pub prepared: PreparedQuery,
     /// What passes go over and read tables of, in the order of the plan.
     pub(crate) sources: Vec<QuerySource>,
+    /// Published models whose scores it takes.
+    models: Vec<PublishedModel>,
 }
 
 /// What a query reads.
@@ -115,9 +119,19 @@ impl Answering {
             );
             return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
+        let mut models = Vec::with_capacity(query.models.len());
+        for model in &query.models {
+            models.push(self.published_model(model).await?);
+        }
+        let scores = models.iter().map(|model| {
+            let score = Arc::new(model.score.clone());
+            (score.name().to_owned(), ModelScore::Published(score))
+        });
+        let scores = scores.collect();
         let json = serde_json::to_vec(&query.plan);
         let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
-        let plan = Plan::from_json(&json).map_err(FrameQueryError::from);
+        let plan = Plan::from_json(&json).and_then(|plan| plan.with_scores(&scores));
+        let plan = plan.map_err(FrameQueryError::from);
         let sums = SumRows::Given(query.rows_per_sum);
         let prepared = plan.and_then(|plan| PreparedQuery::new(plan, &heads, &schemas, sums));
         let prepared = prepared.map_err(|error| refused(&error))?;
@@ -139,6 +153,7 @@ impl Answering {
         let sources = prepared.places.iter().map(|place| given[*place].clone());
         Ok(Asking {
             sources: sources.collect(),
+            models,
             prepared,
         })
     }
@@ -165,7 +180,7 @@ impl Answering {
         } else if figures.bytes > MAX_REPLY as u64 {
             Some(format!("its answer has {} bytes", figures.bytes))
         } else if bytes > self.memory / MEMORY_PART {
-            Some(format!("its frames and tables have {bytes} bytes"))
+            Some(format!("its frames, tables and models have {bytes} bytes"))
         } else {
             None
         };
@@ -177,6 +192,7 @@ impl Answering {
             .frame_key(tenant, asking.prepared.key, &asking, call)
             .await?;
         let frames = self.load_frames(&asking, &needed, call).await?;
+        let scores = self.load_scores(&asking, call).await?;
         let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_millis(500));
         let work = move || {
             let prepared = &asking.prepared;
@@ -184,7 +200,8 @@ impl Answering {
             let mut results = Vec::with_capacity(passes);
             for pass in &prepared.passes.passes {
                 let rows = 0..prepared.rows_of(pass);
-                let run = evaluate((prepared, &frames, &results), &key, rows, deadline)?;
+                let given = (frames.as_slice(), scores.as_slice(), results.as_slice());
+                let run = evaluate(prepared, given, &key, rows, deadline)?;
                 results.push(run.finish());
             }
             let last = results
@@ -240,13 +257,15 @@ impl Answering {
             .frame_key(tenant, asking.prepared.key, &asking, call)
             .await?;
         let frames = self.load_frames(&asking, &needed, call).await?;
+        let scores = self.load_scores(&asking, call).await?;
         let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_secs(2));
         let work = move || {
             let prepared = &asking.prepared;
             let results = joined(prepared, &earlier)?;
             let frames: Vec<&frames::StoredFrame> = frames.iter().collect();
             let rows = rows.start as usize..rows.end as usize;
-            let run = evaluate((prepared, &frames, &results), &key, rows.clone(), deadline)?;
+            let given = (frames.as_slice(), scores.as_slice(), results.as_slice());
+            let run = evaluate(prepared, given, &key, rows.clone(), deadline)?;
             let partial = run.partial(rows);
             Ok::<_, Problem>(partial.to_file_bytes(prepared.set, (prepared.hash, pass)))
         };
@@ -273,6 +292,19 @@ impl Answering {
             Ok::<_, Problem>(reply.to_bytes())
         };
         blocking(work, call).await
+    }
+
+    /// The published models of a query, with their weights.
+    async fn load_scores(
+        &self,
+        asking: &Asking,
+        call: &Call,
+    ) -> Result<Vec<Arc<PublishedScore>>, Failure> {
+        let mut scores = Vec::with_capacity(asking.models.len());
+        for model in &asking.models {
+            scores.push(Arc::new(self.load_score(model, call).await?));
+        }
+        Ok(scores)
     }
 
     /// The query of a job, over frames as they were when it was declared.
@@ -311,10 +343,12 @@ impl Answering {
 }
 
 impl Asking {
-    /// Bytes of what is read of all sources.
+    /// Bytes of what is read of all sources and models.
     fn bytes(&self, needed: &[Needed]) -> u64 {
         let read = self.sources.iter().zip(needed);
-        read.map(|(source, needed)| source.bytes(needed)).sum()
+        let read = read.map(|(source, needed)| source.bytes(needed));
+        let models = self.models.iter().map(PublishedModel::bytes);
+        read.chain(models).sum()
     }
 
     /// What is known before anything is evaluated.
@@ -343,13 +377,18 @@ impl Asking {
 
 /// Evaluates rows of the pass after those of which there are results, while there is time.
 fn evaluate<'a>(
-    (prepared, frames, earlier): (&PreparedQuery, &[&'a frames::StoredFrame], &[PassResults]),
+    prepared: &PreparedQuery,
+    (frames, scores, earlier): (
+        &[&'a frames::StoredFrame],
+        &[Arc<PublishedScore>],
+        &[PassResults],
+    ),
     key: &'a WarmKey,
     rows: Range<usize>,
     deadline: Instant,
 ) -> Result<PassRun<'a>, Problem> {
     let passes = prepared
-        .passes_of(frames)
+        .passes_of(frames, scores)
         .map_err(|error| refused(&error))?;
     let stretch = stretch(prepared, earlier.len());
     let run = PassRun::new(key.key.expanded(), &passes, frames, earlier);

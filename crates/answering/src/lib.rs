@@ -16,6 +16,7 @@ mod forms;
 mod frames;
 mod keys;
 mod refusal;
+mod scores;
 mod stored_frames;
 mod tables;
 mod training;

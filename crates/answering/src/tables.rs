@@ -3,7 +3,7 @@
 use crate::Answering;
 use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::schema::Schema;
-use cipherfn_protocol::api::frames::TableVersion;
+use cipherfn_protocol::api::frames::PublishedVersion;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_service::registry::LiveVersion;
 use cipherfn_service::telemetry::Metric;
@@ -13,7 +13,7 @@ use cipherfn_serving::frames;
 /// A published table, of which only what is public was read.
 #[derive(Clone)]
 pub(crate) struct PublishedTable {
-    named: TableVersion,
+    named: PublishedVersion,
     version: LiveVersion,
     pub(crate) schema: Schema,
 }
@@ -25,7 +25,7 @@ impl PublishedTable {
     }
 
     fn damaged(&self, problem: &str) -> Failure {
-        let TableVersion { name, specs } = &self.named;
+        let PublishedVersion { name, specs } = &self.named;
         Failure::Internal(format!("version {specs} of table {name}: {problem}"))
     }
 }
@@ -33,7 +33,7 @@ impl PublishedTable {
 impl Answering {
     pub(crate) async fn published_table(
         &self,
-        named: &TableVersion,
+        named: &PublishedVersion,
     ) -> Result<PublishedTable, Failure> {
         let (version, document) = self.registry.table(named).await?;
         let name = &named.name;

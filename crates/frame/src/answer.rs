@@ -189,7 +189,7 @@ pub enum Content {
 }
 
 /// `constant + sum of 2^shift * lane`, in units of `10^-places`; of a sum the constant is one cell's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recombined {
     /// Lanes with their shifts.
     pub parts: Vec<(Lane, u32)>,
@@ -197,6 +197,9 @@ pub struct Recombined {
     pub constant: i128,
     /// Decimals.
     pub places: u8,
+    /// Part of the lanes' ranges together that the number can have: less than 1 where those are of hidden
+    /// weights.
+    pub filled: f64,
 }
 
 impl ResultType {

@@ -3,6 +3,8 @@
 mod atoms;
 mod collect;
 mod groups;
+mod hidden;
+mod load;
 mod lookups;
 mod pairs;
 mod partner;
@@ -124,6 +126,8 @@ struct RowGraph<'r> {
     graph: Graph<'r>,
     /// Tables in the clear of which cells were made up.
     assumed: BTreeSet<usize>,
+    /// Whether weights of a model were.
+    assumed_weights: bool,
 }
 
 impl<'r> RowGraph<'r> {
@@ -133,6 +137,7 @@ impl<'r> RowGraph<'r> {
             side,
             graph: Graph::new(resolved.frames[side]),
             assumed: BTreeSet::new(),
+            assumed_weights: false,
         }
     }
 
@@ -203,6 +208,7 @@ impl<'r> RowGraph<'r> {
             circuit,
             collect,
             assumed: self.assumed.into_iter().collect(),
+            assumed_weights: self.assumed_weights,
         }
     }
 }

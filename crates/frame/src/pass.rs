@@ -36,9 +36,16 @@ pub struct Pass {
     /// made, by their places among the frames: it is as expensive and as exact as that of any cells,
     /// and not to be evaluated.
     pub assumed: Vec<usize>,
+    /// Whether weights of a published model were not at hand when it was made: likewise.
+    pub assumed_weights: bool,
 }
 
 impl Pass {
+    /// Whether it was made with what is not at hand, and is not to be evaluated.
+    pub const fn is_assumed(&self) -> bool {
+        !self.assumed.is_empty() || self.assumed_weights
+    }
+
     /// Whether another one gives results of the same form.
     pub fn is_alike(&self, other: &Self) -> bool {
         let form = |pass: &Self| {

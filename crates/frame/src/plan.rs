@@ -4,13 +4,15 @@ mod display;
 mod document;
 mod error;
 mod expression;
+mod published;
 mod score;
 
 pub use document::MAX_PLAN_BYTES;
 pub use error::{PlanError, StepName};
-pub use expression::{Comparison, Expression, Literal};
-pub(crate) use score::not_given;
-pub use score::{LinearScore, ScoreError};
+pub use expression::{Comparison, Expression, Literal, NamedModel};
+pub use published::PublishedScore;
+pub use score::{LinearScore, ModelScore, ScoreError};
+pub(crate) use score::{check_features, not_given};
 
 use serde::{Deserialize, Serialize};
 

@@ -400,7 +400,7 @@ impl Expression {
     /// The score of a linear model by its name, of these features: see [`Plan::with_scores`].
     #[must_use]
     pub fn model(name: impl Into<String>, features: impl IntoIterator<Item = Self>) -> Self {
-        Self::Model(name.into(), features.into_iter().collect())
+        Self::Model(name.into().into(), features.into_iter().collect())
     }
 
     /// Less a mean, times the inverse of a deviation: standardised by what somebody else has computed,

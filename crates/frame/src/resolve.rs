@@ -9,7 +9,9 @@ mod group;
 mod literal;
 mod merge;
 mod missing;
+mod score;
 mod table;
+mod weight;
 
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
@@ -20,6 +22,7 @@ use clear::is_chosen_by;
 pub(crate) use column::{Atom, Key, Linear, Presence, TableColumn};
 pub(crate) use domains::{ResultColumn, ResultRows};
 pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
+pub(crate) use weight::Weight;
 
 /// What a plan is for frames of certain schemas.
 #[derive(Clone, Debug)]

@@ -43,6 +43,7 @@ mod functions;
 mod missing;
 mod op;
 mod quantise;
+mod sums;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ pub use op::{
     BinaryFunction, Norm, Op, ProgramStep, ReduceFunction, SoftmaxKind, UnaryFunction, ValueId,
 };
 pub use quantise::QuantiseError;
+pub use sums::{EntrySum, EntrySumError};
 pub use tensor::{EntryKind, Tensor, TensorType};
 pub use units::{BaseLog, Bits, Levels, Microseconds, ScoreUnits, TorusFraction};
 

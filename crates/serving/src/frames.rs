@@ -10,6 +10,7 @@ mod noise;
 mod partial;
 mod query;
 mod read;
+mod scores;
 mod sent;
 mod share;
 mod stages;
@@ -23,6 +24,7 @@ pub use noise::{
 pub use partial::{PartialError, PartialResults};
 pub use query::{PassFigures, PreparedQuery, choices};
 pub use read::ReadError;
+pub use scores::{BundleScoreError, score_of_bundle};
 pub use stages::{PreparedStage, prepare_query, prepare_stages};
 pub use steps::StepCost;
 pub use stored::{StoredColumns, StoredFrame, StoredRows};
@@ -103,6 +105,14 @@ pub enum FrameError {
         /// The table.
         table: String,
     },
+    /// A pass that was made without the weights that it takes.
+    #[error(
+        "pass {pass} was made without the weights of a published model; give its bundle to whoever evaluates"
+    )]
+    AssumedWeights {
+        /// The pass, from 1.
+        pass: usize,
+    },
     /// Results that cannot be packed.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
@@ -152,6 +162,9 @@ impl<'a> PassRun<'a> {
                 pass: number + 1,
                 table: frames[*table].schema.name().into(),
             });
+        }
+        if pass.assumed_weights {
+            return Err(FrameError::AssumedWeights { pass: number + 1 });
         }
         let in_pass = |source| FrameError::Pass {
             pass: number + 1,

@@ -4,16 +4,18 @@
 use crate::Jobs;
 use crate::frames::whole_schema_of;
 use cipherfn_frame::pass::CircuitForm;
-use cipherfn_frame::plan::{Plan, PlanError};
+use cipherfn_frame::plan::{ModelScore, Plan, PlanError, PublishedScore};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::frames::{
     FrameQuery, MAX_QUERY_PARTS, QueryDeclaration, ROWS_TOGETHER,
 };
 use cipherfn_protocol::api::{Problem, ProblemType};
-use cipherfn_protocol::specs::{Bits, Gadget};
+use cipherfn_protocol::specs::{Bits, Gadget, SpecsDocument};
 use cipherfn_service::registry::{JobOrder, SharedQuery, StoredFrame, Work};
 use cipherfn_service::{Call, Failure, Tenant, http};
 use lambda_http::{Body, Request, Response};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Jobs {
     /// Takes a query as a job, whose first pass begins.
@@ -45,7 +47,19 @@ impl Jobs {
                 Failure::Internal(format!("the schema of table {}: {error}", table.name))
             })?);
         }
-        let passes = rows_of_passes(&query, &frames, tables)?;
+        let mut scores = BTreeMap::new();
+        for model in &query.models {
+            let (_, specs) = self.registry.scored(model).await?;
+            let document = SpecsDocument::from_json_bytes(&specs).map_err(|error| {
+                Failure::Internal(format!("the specs of model {}: {error}", model.name))
+            })?;
+            let score = PublishedScore::new(model.name.as_str(), &document);
+            let score =
+                score.map_err(|error| Problem::new(ProblemType::PlanRefused, error.to_string()))?;
+            let name = model.name.as_str().to_owned();
+            scores.insert(name, ModelScore::Published(Arc::new(score)));
+        }
+        let passes = rows_of_passes(&query, &frames, tables, &scores)?;
         let key = frames[0].key;
         let shared = SharedQuery {
             query,
@@ -74,6 +88,7 @@ fn rows_of_passes(
     query: &FrameQuery,
     frames: &[StoredFrame],
     tables: Vec<Schema>,
+    scores: &BTreeMap<String, ModelScore>,
 ) -> Result<Vec<u64>, Failure> {
     let mut schemas = frames
         .iter()
@@ -91,7 +106,8 @@ fn rows_of_passes(
         reply_bits: Bits::new(1),
         rows_per_sum: query.rows_per_sum,
     };
-    let lowered = Plan::from_json(&json).and_then(|plan| plan.resolve(&schemas)?.lower(&form));
+    let plan = Plan::from_json(&json).and_then(|plan| plan.with_scores(scores));
+    let lowered = plan.and_then(|plan| plan.resolve(&schemas)?.lower(&form));
     let passes = lowered
         .map_err(|error: PlanError| Problem::new(ProblemType::PlanRefused, error.to_string()))?;
     let rows = |name: &String| {

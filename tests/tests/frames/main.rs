@@ -5,6 +5,7 @@ mod figures;
 mod golden;
 mod passes;
 mod refusals;
+mod scores;
 
 use cipherfn_client::frames::{EncryptedRows, FrameEncryptor, Tables, decrypt_reply};
 use cipherfn_frame::Passes;

@@ -206,7 +206,7 @@ impl Owner {
         let key = key.expand().expect("a key");
         let stored = prepared.places.iter().map(|place| frames[*place]);
         let stored: Vec<_> = stored.collect();
-        let passes = prepared.passes_of(&stored).expect("passes");
+        let passes = prepared.passes_of(&stored, &[]).expect("passes");
         let results = evaluate(&key, &passes, &stored).expect("an answer");
         let last = results.last().expect("a pass");
         prepared.reply(last).expect("a reply").to_bytes()
@@ -262,6 +262,7 @@ pub(crate) fn query(sql: &str, frames: &[&Encrypted], ids: &[FrameId]) -> FrameQ
     FrameQuery {
         frames: ids.to_vec(),
         tables: Vec::new(),
+        models: Vec::new(),
         plan: serde_json::from_slice(&plan).expect("JSON"),
         rows_per_sum: 64,
         min_bits: 1.0,

@@ -22,6 +22,7 @@ mod models;
 mod pages;
 mod races;
 mod round_trip;
+mod scores;
 mod stack;
 mod statements;
 mod tables;

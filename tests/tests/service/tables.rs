@@ -102,6 +102,7 @@ fn asked(
     let query = FrameQuery {
         frames: vec![id],
         tables: vec![table.version.clone()],
+        models: Vec::new(),
         plan: serde_json::from_slice(&plan.to_json().expect("JSON")).expect("JSON"),
         rows_per_sum: 64,
         min_bits: 8.0,

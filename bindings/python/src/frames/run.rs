@@ -80,6 +80,7 @@ async fn answer(
     let query = Asked {
         frames: places.map(|place| frames[*place]).collect(),
         tables: Vec::new(),
+        models: Vec::new(),
         plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
         rows_per_sum: prepared.rows_per_sum,
         min_bits: demand.bits(),

@@ -55,7 +55,9 @@ impl DecryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
-        let given = self.place.given(&self.frames, Some(&self.keys))?;
+        let given = self
+            .place
+            .given(&self.frames, &self.models, Some(&self.keys))?;
         // How many rows a sum has, and so how exact it is, follows from what is asked, and not from what the
         // reply says of itself.
         let plan = read(&self.plan, &given, &self.models)?;
@@ -72,7 +74,7 @@ impl DecryptFrame {
         }
         if reply.query != prepared.hash {
             bail!(
-                "{} is the answer of another plan, or of frames with other schemas or rows, or of another version of a table (--specs HASH); give those that it was made of",
+                "{} is the answer of another plan, or of frames with other schemas or rows, or of another version of a table or model (--specs HASH); give those that it was made of",
                 self.input.name()
             );
         }

@@ -5,7 +5,7 @@ use cipherfn_client_http::Service;
 use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::pieces::Pieces;
 use cipherfn_frame::reply::Reply;
-use cipherfn_protocol::api::frames::{FrameId, FrameQuery, TableVersion};
+use cipherfn_protocol::api::frames::{FrameId, FrameQuery, PublishedVersion};
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_serving::frames::{self, Demand, PreparedQuery, StoredFrame};
@@ -22,7 +22,7 @@ pub(super) enum Evaluator<'s> {
     Service {
         service: &'s Service,
         frames: Vec<FrameId>,
-        tables: Vec<TableVersion>,
+        tables: Vec<PublishedVersion>,
         /// Rows of a part, where the query is a job whatever it takes.
         rows_a_part: Option<u64>,
         /// Frames that were added.
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
                 let all: Vec<&StoredFrame> = frames.iter().chain(tables).collect();
                 let places = prepared.places.iter();
                 let stored: Vec<&StoredFrame> = places.map(|place| all[*place]).collect();
-                let passes = prepared.passes_of(&stored)?;
+                let passes = prepared.passes_of(&stored, &[])?;
                 let results = frames::evaluate(key, &passes, &stored)?;
                 let last = results.last().context("the plan has no pass")?;
                 return Ok(prepared.reply(last)?);
@@ -69,9 +69,17 @@ impl Evaluator<'_> {
                 None => frames.push(kept[*place]),
             }
         }
+        let models = prepared.models.iter();
+        let models = models.map(|model| {
+            Ok::<_, anyhow::Error>(PublishedVersion {
+                name: model.name().parse()?,
+                specs: model.specs(),
+            })
+        });
         let query = FrameQuery {
             frames,
             tables,
+            models: models.collect::<Result<_>>()?,
             plan: serde_json::from_slice(&prepared.sent.to_json()?)?,
             rows_per_sum: prepared.rows_per_sum,
             min_bits: demand.bits(),

@@ -30,7 +30,8 @@ pub(super) struct Explain {
     /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
-    /// The key ring: whose secret hashed names of frames, and with --table whose tables the service has
+    /// The key ring: whose secret hashed names of frames, and with --table and --model whose tables and models
+    /// the service has
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -43,7 +44,9 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let given = self.place.given(&self.frames, self.keys.as_deref())?;
+        let given = self
+            .place
+            .given(&self.frames, &self.models, self.keys.as_deref())?;
         let plan = read(&self.plan, &given, &self.models)?;
         let (sums, demand) = (self.options.sums()?, self.options.demand()?);
         let (heads, tables) = (&given.heads, &given.tables);

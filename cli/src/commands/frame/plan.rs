@@ -79,7 +79,7 @@ pub(super) fn read(
     given: &PlanInputs,
     models: &LinearModels,
 ) -> Result<Plan> {
-    let PlanInputs { heads, tables } = given;
+    let PlanInputs { heads, tables, .. } = given;
     let frames = heads.iter().map(|(head, _)| head.schema.clone());
     let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
     let bytes = source.read_all(MAX_BYTES)?;
@@ -93,7 +93,7 @@ pub(super) fn read(
         Some(secret) => plan.with_context(|| secret),
         None => plan,
     };
-    models.put_into(plan?)
+    models.put_into(plan?, given)
 }
 
 /// What columns are worth, for programs: bits by column, null where it is exact.

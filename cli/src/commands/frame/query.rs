@@ -63,8 +63,8 @@ pub(super) struct Query {
     /// decrypt writes it
     #[arg(long)]
     stages: bool,
-    /// The key ring: with --stages the secret key, with --table whose tables the service has, and the
-    /// secret that hashed names of frames
+    /// The key ring: with --stages the secret key, with --table and --model whose tables and models the
+    /// service has, and the secret that hashed names of frames
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -97,7 +97,7 @@ impl Query {
                 let service = self.place.connection.open(url).await?;
                 let found = self
                     .place
-                    .at(&service, &self.frames, self.keys.as_deref())
+                    .at(&service, (&self.frames, &self.models), self.keys.as_deref())
                     .await?;
                 let evaluator = |_: KeyId| {
                     Ok(Evaluator::Service {

@@ -1,5 +1,6 @@
 //! `cipherfn frame plan`.
 
+use super::PlanInputs;
 use super::models::LinearModels;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
@@ -58,7 +59,7 @@ impl PlanOf {
             (None, Some(sql)) => Plan::from_sql(sql, &schemas)?,
             (None, None) => bail_usage!("give a plan, or --sql"),
         };
-        let plan = self.models.put_into(plan)?;
+        let plan = self.models.put_into(plan, &PlanInputs::default())?;
         let tree = match tree(&plan, &schemas) {
             Err(error @ PlanError::NotLevelled { .. }) => format!(
                 "{error}\n`cipherfn frame explain` shows of encrypted frames what is left to the key holder"

@@ -1,6 +1,7 @@
 //! Frames that a service keeps: `cipherfn frame upload`, `list` and `delete`, and what the commands that
 //! take frames as files have in common with those over a service.
 
+use super::models::LinearModels;
 use super::{PlanInputs, grants, names};
 use crate::connection::Connection;
 use crate::files::InputSource;
@@ -16,10 +17,11 @@ use cipherfn_frame::kept::head;
 use cipherfn_frame::pieces::Pieces;
 use cipherfn_frame::schema::{NameForm, NameHasher};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::frames::{FrameId, FrameList, FrameStatus, TableVersion};
+use cipherfn_protocol::api::frames::{FrameId, FrameList, FrameStatus, PublishedVersion};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the frames are.
 #[derive(Debug, clap::Args)]
@@ -89,13 +91,18 @@ pub(super) struct List {
 
 impl Place {
     /// What is public of frames and tables: of files, or of those that a service has.
-    pub(super) fn given(&self, frames: &[InputSource], keys: Option<&Path>) -> Result<PlanInputs> {
+    pub(super) fn given(
+        &self,
+        frames: &[InputSource],
+        models: &LinearModels,
+        keys: Option<&Path>,
+    ) -> Result<PlanInputs> {
         let Some(url) = &self.service else {
             return super::given(frames, names::hasher(keys)?.as_ref());
         };
         block_on(async {
             let service = self.connection.open(url).await?;
-            Ok(self.at(&service, frames, keys).await?.given)
+            Ok(self.at(&service, (frames, models), keys).await?.given)
         })
     }
 
@@ -103,12 +110,13 @@ impl Place {
     pub(super) async fn at(
         &self,
         service: &Service,
-        frames: &[InputSource],
+        (frames, models): (&[InputSource], &LinearModels),
         keys: Option<&Path>,
     ) -> Result<AtService> {
         let accept = self.trust.accept();
-        if self.tables.len() > 1 && matches!(accept, Accept::Specs(_)) {
-            bail_usage!("--specs names a version of one table, and several are given");
+        let models = models.published()?;
+        if self.tables.len() + models.len() > 1 && matches!(accept, Accept::Specs(_)) {
+            bail_usage!("--specs names a version of one table or model, and several are given");
         }
         let hasher = names::hasher(keys)?;
         let found = find(service, frames, hasher.as_ref()).await?;
@@ -126,8 +134,23 @@ impl Place {
             tables.push(table.schema);
             versions.push(table.version);
         }
+        let mut scores = Vec::with_capacity(models.len());
+        for name in &models {
+            let Some(keys) = keys else {
+                bail_usage!(
+                    "--model {name} needs --keys, which remembers whose models the service has"
+                );
+            };
+            let fetched = service.score(name, &KeyRing::at(keys), &accept).await?;
+            scores.push(Arc::new(fetched.score));
+        }
         Ok(AtService {
-            given: PlanInputs { heads, tables },
+            given: PlanInputs {
+                heads,
+                tables,
+                scores,
+                of_service: true,
+            },
             frames: found.iter().map(|frame| frame.frame).collect(),
             tables: versions,
         })
@@ -140,7 +163,7 @@ pub(super) struct AtService {
     /// The frames, in the order of what is given.
     pub(super) frames: Vec<FrameId>,
     /// The tables, in the order of what is given.
-    pub(super) tables: Vec<TableVersion>,
+    pub(super) tables: Vec<PublishedVersion>,
 }
 
 /// The frames of these names or ids. Lists have no schemas: each frame is asked for.

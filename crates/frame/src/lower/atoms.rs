@@ -1,6 +1,7 @@
 //! Numbers of a row as polynomials, in pieces of few bits.
 
 use super::RowGraph;
+use super::load::{Load, Piece};
 use crate::answer::{Lane, Recombined};
 use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
@@ -12,159 +13,6 @@ use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
 
 /// Bits of a piece of what is made of constants.
 const CONSTANT_BITS: u32 = 8;
-/// Bits of the largest digits of integers: more have no room beside a limb.
-const MAX_DIGIT_BITS: u32 = 10;
-
-/// A number of a row that becomes an integer of the results.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Load {
-    /// What is added: pieces of atoms, with integers.
-    pieces: Vec<(Piece, i64)>,
-    /// A constant.
-    constant: i64,
-}
-
-/// Some bits of an atom.
-#[derive(Clone, Debug)]
-struct Piece {
-    atom: Atom,
-    /// Which, from the least significant on.
-    index: u32,
-    min: i128,
-    max: i128,
-    /// Unit at which it comes; none of what is made of constants.
-    native: Option<u32>,
-}
-
-impl Load {
-    /// The number 1.
-    pub(super) fn one() -> Self {
-        Self {
-            pieces: Vec::new(),
-            constant: 1,
-        }
-    }
-
-    /// The constant is left to whoever decrypts.
-    pub(super) fn split(rows: &RowGraph<'_>, linear: &Linear) -> Vec<(u32, Self)> {
-        let mut loads: Vec<(u32, Self)> = Vec::new();
-        for (atom, weight) in &linear.terms {
-            for (shift, piece) in rows.pieces(atom) {
-                match loads.iter_mut().find(|load| load.0 == shift) {
-                    Some(load) => load.1.pieces.push((piece, *weight)),
-                    None => loads.push((
-                        shift,
-                        Self {
-                            pieces: vec![(piece, *weight)],
-                            constant: 0,
-                        },
-                    )),
-                }
-            }
-        }
-        loads.sort_by_key(|load| load.0);
-        let loads = loads.into_iter();
-        loads
-            .flat_map(|(shift, load)| load.in_digits(shift))
-            .collect()
-    }
-
-    /// The same as several numbers, of digits of the integers that pieces are multiplied with, where
-    /// their sum has no room in one coefficient.
-    fn in_digits(self, shift: u32) -> Vec<(u32, Self)> {
-        if self.unit(1).is_some() {
-            return vec![(shift, self)];
-        }
-        // The fewest numbers are the largest digits.
-        let split = (2..=MAX_DIGIT_BITS).rev().find_map(|bits| {
-            let digits = self.digits(shift, bits);
-            let has_room = digits.iter().all(|(_, load)| load.unit(1).is_some());
-            has_room.then_some(digits)
-        });
-        split.unwrap_or_else(|| vec![(shift, self)])
-    }
-
-    /// Numbers whose integers have so many bits, with a sign.
-    fn digits(&self, shift: u32, bits: u32) -> Vec<(u32, Self)> {
-        let mut rest: Vec<i64> = self.pieces.iter().map(|(_, weight)| *weight).collect();
-        let mut digits = Vec::new();
-        let half = 1i64 << (bits - 1);
-        for place in 0.. {
-            if rest.iter().all(|weight| *weight == 0) {
-                break;
-            }
-            let mut own = Self::default();
-            for (weight, (piece, _)) in rest.iter_mut().zip(&self.pieces) {
-                // From -half to half - 1, so that what is left is smaller.
-                let digit = ((*weight + half) & ((1 << bits) - 1)) - half;
-                *weight = (*weight - digit) >> bits;
-                if digit != 0 {
-                    own.pieces.push((piece.clone(), digit));
-                }
-            }
-            if !own.pieces.is_empty() {
-                digits.push((shift + place * bits, own));
-            }
-        }
-        digits
-    }
-
-    /// A sum of numbers of one piece each: conditions.
-    pub(super) fn conditions(rows: &RowGraph<'_>, atoms: &[Atom]) -> Self {
-        let pieces = atoms.iter().flat_map(|atom| rows.pieces(atom));
-        Self {
-            pieces: pieces.map(|(_, piece)| (piece, 1)).collect(),
-            constant: 0,
-        }
-    }
-
-    /// Smallest and largest number, zero included.
-    pub(super) fn range(&self) -> (i128, i128) {
-        let constant = i128::from(self.constant);
-        let mut range = (constant.min(0), constant.max(0));
-        for (piece, weight) in &self.pieces {
-            let ends = [
-                piece.min * i128::from(*weight),
-                piece.max * i128::from(*weight),
-            ];
-            range.0 += ends[0].min(ends[1]).min(0);
-            range.1 += ends[0].max(ends[1]).max(0);
-        }
-        range
-    }
-
-    /// The unit at which the sum of so many rows has half the torus, if there is one: the pieces are
-    /// multiplied by powers of two as far as that, so that noise counts least.
-    pub(super) fn unit(&self, rows: u32) -> Option<u32> {
-        let (min, max) = self.range();
-        let span = u128::try_from((max - min).max(1)).ok()? * u128::from(rows) * 2;
-        let unit = span.next_power_of_two().trailing_zeros();
-        let is_possible = self
-            .pieces
-            .iter()
-            .all(|(piece, _)| piece.native.is_none_or(|native| unit <= native));
-        // Words have noise above 2^-40: more bits would say nothing.
-        (is_possible && unit <= 40).then_some(unit)
-    }
-
-    /// A lane of it, for the sum of so many rows.
-    pub(super) fn lane(&self, output: usize, offset: u32, rows: u32) -> Option<Lane> {
-        let (min, max) = self.range();
-        let bound = |end: i128| i64::try_from(end * i128::from(rows)).ok();
-        Some(Lane {
-            output,
-            offset,
-            unit: self.unit(rows)?,
-            min: bound(min)?,
-            max: bound(max)?,
-        })
-    }
-
-    /// Whether it is the same for every row.
-    pub(super) const fn is_constant(&self) -> bool {
-        self.pieces.is_empty()
-    }
-}
 
 /// What loads add up to, before it is one node.
 #[derive(Debug, Default)]
@@ -193,8 +41,13 @@ impl RowGraph<'_> {
             mixture.words.push((offset, word(load.constant, unit)));
         }
         for (piece, weight) in &load.pieces {
-            let (node, weight) = self.piece(piece, *weight, unit, isolate);
-            mixture.terms.push(weighted(node, offset, weight));
+            let (integer, is_made_up) = weight.integer();
+            self.assumed_weights |= is_made_up;
+            // Of a model's weights a digit may be zero.
+            if integer != 0 {
+                let (node, weight) = self.piece(piece, integer, unit, isolate);
+                mixture.terms.push(weighted(node, offset, weight));
+            }
         }
     }
 
@@ -212,7 +65,7 @@ impl RowGraph<'_> {
     }
 
     /// The bits of an atom, in pieces with their shifts.
-    fn pieces(&self, atom: &Atom) -> Vec<(u32, Piece)> {
+    pub(super) fn pieces(&self, atom: &Atom) -> Vec<(u32, Piece)> {
         let piece = |index: u32, (min, max): (i128, i128), native| Piece {
             atom: atom.clone(),
             index,
@@ -393,10 +246,15 @@ const fn word(integer: i64, unit: u32) -> u64 {
 }
 
 /// A linear expression's answer without its lanes.
-pub(super) const fn recombined(linear: &Linear, parts: Vec<(Lane, u32)>) -> Recombined {
+pub(super) const fn recombined(
+    linear: &Linear,
+    parts: Vec<(Lane, u32)>,
+    filled: f64,
+) -> Recombined {
     Recombined {
         parts,
         constant: linear.constant,
         places: linear.places,
+        filled,
     }
 }

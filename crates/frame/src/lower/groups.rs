@@ -1,8 +1,9 @@
 //! Groups: every row is moved to its group's place, and rows are added.
 
-use super::RowGraph;
-use super::atoms::{Load, recombined};
+use super::atoms::recombined;
+use super::load::Load;
 use super::rows::no_lookup;
+use super::{RowGraph, no_room};
 use crate::answer::{Answer, AnswerColumn, AnswerShape, Content, GroupKey, Lane, Statistic};
 use crate::pass::{CircuitForm, Collect, POLYNOMIAL_SIZE, Pass};
 use crate::plan::PlanError;
@@ -283,7 +284,9 @@ impl Sums {
             masks.clear();
         }
         let mut parts = Vec::new();
-        for (shift, load) in Load::split(rows, linear) {
+        let loads = Load::split(rows, linear);
+        let loads = loads.ok_or_else(|| no_room(&grouped.step, &column.name))?;
+        for (shift, load) in loads {
             let place = self.summand(Summand {
                 what: Origin::Loaded(load),
                 spread,
@@ -318,11 +321,10 @@ impl Sums {
         grouped: &Grouped,
         lanes: &[Lane],
     ) -> Answer {
-        let with_lanes = |parts: &[(usize, u32)]| {
-            parts
-                .iter()
-                .map(|(place, shift)| (lanes[*place], *shift))
-                .collect()
+        let value = |linear: &Linear, parts: &[(usize, u32)]| {
+            let parts = parts.iter();
+            let parts = parts.map(|(place, shift)| (lanes[*place], *shift));
+            recombined(linear, parts.collect(), 1.0)
         };
         let places = self.spreads[0].layout.places;
         let content = |shown: Shown| match shown {
@@ -330,11 +332,11 @@ impl Sums {
             Shown::Measure(measure) => match &self.contents[measure] {
                 Planned::Count(place) => Content::Count(lanes[*place]),
                 Planned::Sum(linear, parts, count) => Content::Sum {
-                    value: recombined(linear, with_lanes(parts)),
+                    value: value(linear, parts),
                     count: count.map(|place| lanes[place]),
                 },
                 Planned::Mean(linear, parts, count) => Content::Mean {
-                    value: recombined(linear, with_lanes(parts)),
+                    value: value(linear, parts),
                     count: lanes[*count],
                 },
                 Planned::Distribution(place, key, places, statistic) => Content::Distribution {

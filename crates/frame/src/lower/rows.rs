@@ -1,6 +1,7 @@
 //! Plans whose result has a row a row: one pass, packed.
 
-use super::atoms::{Load, recombined};
+use super::atoms::recombined;
+use super::load::Load;
 use super::{RowGraph, no_room};
 use crate::answer::{Answer, AnswerColumn, AnswerShape, Content, Lane};
 use crate::diagram::Diagram;
@@ -71,7 +72,10 @@ impl Outputs<'_> {
         };
         self.check_sides(column, linear.terms.iter().map(|term| &term.0))?;
         let mut parts = Vec::new();
-        for (shift, load) in Load::split(&self.rows, linear) {
+        let loads = Load::split(&self.rows, linear);
+        let loads = loads.ok_or_else(|| no_room(&step, &column.name))?;
+        let filled = Load::filled(&self.rows, linear, &loads);
+        for (shift, load) in loads {
             let lane = self
                 .output(&load, None)
                 .ok_or_else(|| no_room(&step, &column.name))?;
@@ -97,7 +101,7 @@ impl Outputs<'_> {
             name: column.name.clone(),
             kind: column.kind.clone(),
             content: Content::Value {
-                value: recombined(linear, parts),
+                value: recombined(linear, parts, filled),
                 presence,
             },
         })

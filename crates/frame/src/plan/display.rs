@@ -110,8 +110,8 @@ impl Display for Expression {
             Self::Cut(part, breaks) => write!(f, "cut({part}, [{}])", listed(breaks)),
             Self::Replace(part, pairs) => write!(f, "replace({part}, {} values)", pairs.len()),
             Self::Log(part, places) => write!(f, "log({part}, {places})"),
-            Self::Model(name, parts) => {
-                write!(f, "model {name}")?;
+            Self::Model(model, parts) => {
+                write!(f, "model {}", model.name())?;
                 if parts.is_empty() {
                     return Ok(());
                 }

@@ -1,7 +1,10 @@
 //! Expressions over the columns of a table.
 
+use super::PublishedScore;
 use crate::number::{Number, Written};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
 
 /// An expression: a column of the table that it makes of one. Missing cells make missing cells, as
 /// in SQL.
@@ -49,8 +52,59 @@ pub enum Expression {
     /// The natural logarithm of a key column to so many decimals, nothing of what is not positive.
     Log(Box<Expression>, u8),
     /// The score of a linear model by its name, of these features, or of the columns that it names:
-    /// [`Plan::with_scores`](super::Plan::with_scores) puts its weights there.
-    Model(String, Vec<Expression>),
+    /// [`Plan::with_scores`](super::Plan::with_scores) says which model that is.
+    Model(NamedModel, Vec<Expression>),
+}
+
+/// A linear model that a plan names, and what is known of it where it is a published one. Documents have
+/// the name: the version stands beside the plan.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct NamedModel {
+    name: String,
+    score: Option<Arc<PublishedScore>>,
+}
+
+impl NamedModel {
+    /// One that is published.
+    pub(super) fn published(score: Arc<PublishedScore>) -> Self {
+        Self {
+            name: score.name().to_owned(),
+            score: Some(score),
+        }
+    }
+
+    /// Its name in the plan.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The published model.
+    pub const fn score(&self) -> Option<&Arc<PublishedScore>> {
+        self.score.as_ref()
+    }
+}
+
+impl From<String> for NamedModel {
+    fn from(name: String) -> Self {
+        Self { name, score: None }
+    }
+}
+
+impl From<NamedModel> for String {
+    fn from(model: NamedModel) -> Self {
+        model.name
+    }
+}
+
+/// Queries are named by this, too: of a published model it has the version.
+impl fmt::Debug for NamedModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.score {
+            Some(score) => score.fmt(f),
+            None => self.name.fmt(f),
+        }
+    }
 }
 
 /// A comparison.

@@ -1,8 +1,9 @@
 //! Scores of linear models as columns: a sum of columns times weights, which a plan can hold.
 
-use super::{Expression, Literal, Plan, PlanError, PlanStep, StepName};
+use super::{Expression, Literal, NamedModel, Plan, PlanError, PlanStep, PublishedScore, StepName};
 use crate::number::Number;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Digits that a weight keeps: each term of a score is off by a part of 2^-14 of itself at most.
 const DIGITS: i32 = 5;
@@ -27,13 +28,19 @@ pub struct ScoreError {
     problem: String,
 }
 
+impl ScoreError {
+    pub(super) const fn new(problem: String) -> Self {
+        Self { problem }
+    }
+}
+
 impl LinearScore {
     /// A model of these weights, one a feature. `columns` are the features' names, or none.
     ///
     /// # Errors
     /// Weights that are no numbers, or too large; another number of columns than of weights.
     pub fn new(bias: f64, weights: &[f64], columns: Vec<String>) -> Result<Self, ScoreError> {
-        let error = |problem: String| Err(ScoreError { problem });
+        let error = |problem| Err(ScoreError::new(problem));
         if weights.is_empty() || (!columns.is_empty() && columns.len() != weights.len()) {
             return error(format!(
                 "the model has {} weights and {} columns",
@@ -109,15 +116,114 @@ fn number(value: f64, decimals: i32) -> Option<Number> {
     Number::new(units as i64, decimals as u8).filter(|_| is_small)
 }
 
+/// What a plan takes the score of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelScore {
+    /// A model whose weights become part of the plan: whoever evaluates it sees them.
+    Given(LinearScore),
+    /// One that whoever evaluates has.
+    Published(Arc<PublishedScore>),
+}
+
+impl ModelScore {
+    /// Names of the columns that it takes, where it has some.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::Given(score) => &score.columns,
+            Self::Published(score) => score.columns(),
+        }
+    }
+
+    fn features(&self) -> usize {
+        match self {
+            Self::Given(score) => score.weights.len(),
+            Self::Published(score) => score.entries(),
+        }
+    }
+}
+
 impl Plan {
-    /// The plan with the weights of the linear models that it names: whoever evaluates it sees them.
+    /// The plan with the models that it names.
     ///
     /// # Errors
     /// A model that is not given; features that are not the model's.
-    pub fn with_scores(
-        mut self,
-        scores: &BTreeMap<String, LinearScore>,
-    ) -> Result<Self, PlanError> {
+    pub fn with_scores(self, scores: &BTreeMap<String, ModelScore>) -> Result<Self, PlanError> {
+        self.with_models(&mut |model, features| {
+            let Some(score) = scores.get(model.name()) else {
+                return Err(not_given(model.name()));
+            };
+            let features = if features.is_empty() {
+                score
+                    .columns()
+                    .iter()
+                    .cloned()
+                    .map(Expression::Col)
+                    .collect()
+            } else {
+                features
+            };
+            let name = model.name();
+            check_features(name, score.features(), features.len())?;
+            Ok(match score {
+                ModelScore::Given(score) => score.of(features),
+                ModelScore::Published(score) => {
+                    Expression::Model(NamedModel::published(Arc::clone(score)), features)
+                }
+            })
+        })
+    }
+
+    /// The plan as whoever evaluates it takes it, with weights of the published models that it names.
+    #[must_use]
+    pub fn with_weights(&self, scores: &[Arc<PublishedScore>]) -> Self {
+        self.with_published(|own| {
+            let mut scores = scores.iter();
+            let known =
+                scores.find(|score| (score.name(), score.specs()) == (own.name(), own.specs()));
+            Arc::clone(known.unwrap_or(own))
+        })
+    }
+
+    /// The plan as everybody knows it: with the versions of published models, and not their weights.
+    #[must_use]
+    pub fn without_weights(self) -> Self {
+        self.with_published(|own| Arc::new(own.without_weights()))
+    }
+
+    fn with_published(&self, change: impl Fn(&Arc<PublishedScore>) -> Arc<PublishedScore>) -> Self {
+        let changed = self.clone().with_models(&mut |model, features| {
+            let score = model.score().map(&change);
+            let model = score.map_or(model, NamedModel::published);
+            Ok(Expression::Model(model, features))
+        });
+        // Nothing above is an error.
+        changed.unwrap_or_else(|_| self.clone())
+    }
+
+    /// The published models that it names, each once.
+    pub fn published_models(&self) -> Vec<Arc<PublishedScore>> {
+        fn collect(expression: &Expression, found: &mut Vec<Arc<PublishedScore>>) {
+            if let Expression::Model(model, _) = expression
+                && let Some(score) = model.score()
+                && !found.iter().any(|own| own.name() == score.name())
+            {
+                found.push(Arc::clone(score));
+            }
+            for part in expression.parts() {
+                collect(part, found);
+            }
+        }
+        let mut found = Vec::new();
+        for step in &self.steps {
+            if let PlanStep::Filter(of) | PlanStep::WithColumn(super::Named { of, .. }) = step {
+                collect(of, &mut found);
+            }
+        }
+        found
+    }
+
+    /// The plan with something else in place of each model and its features.
+    fn with_models(mut self, change: &mut Change<'_>) -> Result<Self, PlanError> {
         for (step, number) in self.steps.iter_mut().zip(1..) {
             let what = step.name();
             let (PlanStep::Filter(of) | PlanStep::WithColumn(super::Named { of, .. })) = step
@@ -125,7 +231,7 @@ impl Plan {
                 continue;
             };
             let taken = std::mem::replace(of, Expression::Lit(Literal::Null));
-            *of = scored(taken, scores).map_err(|problem| PlanError::Invalid {
+            *of = changed(taken, change).map_err(|problem| PlanError::Invalid {
                 step: StepName { number, what },
                 problem,
             })?;
@@ -134,41 +240,38 @@ impl Plan {
     }
 }
 
-fn scored(
-    expression: Expression,
-    scores: &BTreeMap<String, LinearScore>,
-) -> Result<Expression, String> {
-    let Expression::Model(name, features) = expression else {
+/// Makes another expression of a model and its features.
+type Change<'c> = dyn FnMut(NamedModel, Vec<Expression>) -> Result<Expression, String> + 'c;
+
+fn changed(expression: Expression, change: &mut Change<'_>) -> Result<Expression, String> {
+    let Expression::Model(model, features) = expression else {
         let mut problem = None;
-        let changed = expression.map_parts(|part| {
-            scored(part, scores).unwrap_or_else(|own| {
+        let made = expression.map_parts(|part| {
+            changed(part, change).unwrap_or_else(|own| {
                 problem.get_or_insert(own);
                 Expression::Lit(Literal::Null)
             })
         });
-        return problem.map_or(Ok(changed), Err);
+        return problem.map_or(Ok(made), Err);
     };
-    let Some(score) = scores.get(&name) else {
-        return Err(not_given(&name));
-    };
-    let features = features.into_iter().map(|own| scored(own, scores));
+    let features = features.into_iter().map(|own| changed(own, change));
     let features = features.collect::<Result<Vec<_>, _>>()?;
-    let features = if features.is_empty() {
-        score.columns.iter().cloned().map(Expression::Col).collect()
-    } else {
-        features
-    };
-    if features.len() != score.weights.len() {
-        return Err(format!(
-            "model {name:?} has {} features, and {} are given; name a column for each, in order",
-            score.weights.len(),
-            features.len()
-        ));
-    }
-    Ok(score.of(features))
+    change(model, features)
 }
 
-/// That nobody gave the weights of a model.
+/// That a model has as many features as are given.
+pub(crate) fn check_features(name: &str, expected: usize, found: usize) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "model {name:?} has {expected} features, and {found} are given; name a column for each, in order"
+    ))
+}
+
+/// That a model is not at hand.
 pub(crate) fn not_given(name: &str) -> String {
-    format!("the weights of model {name:?} are not at hand; give its file (--model {name}=FILE)")
+    format!(
+        "model {name:?} is not at hand; give its file (--model {name}=FILE), or with --service name the published one (--model {name})"
+    )
 }

@@ -1,5 +1,6 @@
 //! What columns of a table are, while steps are taken: to choose by, to return, to add.
 
+use super::Weight;
 use crate::answer::ResultType;
 use crate::diagram::Diagram;
 use crate::schema::{Column, Schema};
@@ -33,9 +34,26 @@ pub(crate) enum Key {
 /// `constant + sum of weight * atom`, in units of `10^-places`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Linear {
-    pub(crate) terms: Vec<(Atom, i64)>,
+    pub(crate) terms: Vec<(Atom, Weight)>,
     pub(crate) constant: i128,
     pub(crate) places: u8,
+    /// Largest size of the terms with hidden weights together, which is less than that of each.
+    pub(crate) hidden: i128,
+    /// How far rounding may put those terms off, in units.
+    pub(crate) slack: i128,
+}
+
+impl Linear {
+    /// An atom as it is, and a constant.
+    pub(crate) fn of(atom: Atom, constant: i128, places: u8) -> Self {
+        Self {
+            terms: vec![(atom, Weight::Known(1))],
+            constant,
+            places,
+            hidden: 0,
+            slack: 0,
+        }
+    }
 }
 
 /// What the server has as a ciphertext, or makes as one of bits.
@@ -105,11 +123,7 @@ pub(super) fn stored((index, column): (usize, &Column)) -> TableColumn {
         name: column.name.clone(),
         kind: ResultType::of(&column.domain),
         key: column.roles.key.then_some(Key::Stored(0, index)),
-        value: atom.map(|(atom, origin)| Linear {
-            terms: vec![(atom, 1)],
-            constant: origin.into(),
-            places: column.domain.places(),
-        }),
+        value: atom.map(|(atom, origin)| Linear::of(atom, origin.into(), column.domain.places())),
         presence: column
             .nulls
             .then_some(Presence::Stored(index))

@@ -1,6 +1,6 @@
 //! What the cells of a result can be, as far as schemas and numbers of rows say.
 
-use super::{Atom, Grouped, Key, Linear, Measure, Resolved, Shown, TableColumn};
+use super::{Atom, Grouped, Key, Linear, Measure, Resolved, Shown, TableColumn, Weight};
 use crate::answer::{ResultType, Statistic};
 use crate::diagram::NULL;
 use crate::schema::{Column, Domain, MAX_ADDED_ROWS};
@@ -147,7 +147,7 @@ impl Resolved<'_> {
     /// The column of a frame whose cells a column has as they are.
     pub(super) fn unchanged(&self, column: &TableColumn) -> Option<&Column> {
         let value = column.value.as_ref()?;
-        let [(atom, 1)] = value.terms.as_slice() else {
+        let [(atom, Weight::Known(1))] = value.terms.as_slice() else {
             return None;
         };
         let (own, zero) = match atom {
@@ -170,18 +170,16 @@ impl Resolved<'_> {
     }
 
     /// Least and largest units.
-    fn range(&self, linear: &Linear) -> (i128, i128) {
-        let start = (linear.constant, linear.constant);
-        linear.terms.iter().fold(start, |range, (atom, weight)| {
-            let (min, max) = self.atom_range(atom);
-            let ends = [
-                min.saturating_mul((*weight).into()),
-                max.saturating_mul((*weight).into()),
-            ];
-            (
-                range.0.saturating_add(ends[0].min(ends[1])),
-                range.1.saturating_add(ends[0].max(ends[1])),
-            )
+    pub(crate) fn range(&self, linear: &Linear) -> (i128, i128) {
+        let start = (
+            linear.constant.saturating_sub(linear.hidden),
+            linear.constant.saturating_add(linear.hidden),
+        );
+        let known = linear.terms.iter();
+        let known = known.filter(|(_, weight)| matches!(weight, Weight::Known(_)));
+        known.fold(start, |range, (atom, weight)| {
+            let (min, max) = weight.range_of(self.atom_range(atom));
+            (range.0.saturating_add(min), range.1.saturating_add(max))
         })
     }
 

@@ -1,6 +1,6 @@
 //! Expressions: to choose by, to return, or both.
 
-use super::{Atom, Key, Linear, Presence, Resolver, TableColumn};
+use super::{Atom, Key, Linear, Presence, Resolver, TableColumn, Weight};
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, NULL};
 use crate::number::Number;
@@ -9,8 +9,6 @@ use crate::schema::Column;
 
 /// Most codes of a column that a function is tabulated over.
 pub(super) const MAX_TABULATED: u64 = 1 << 12;
-/// Largest weight of a sum: exact in torus words with room for limbs.
-const MAX_WEIGHT: u64 = 1 << 30;
 /// Largest constant of a sum.
 const MAX_CONSTANT: u128 = 1 << 96;
 
@@ -43,7 +41,7 @@ impl<'a> Resolver<'a> {
             Expression::Cut(part, breaks) => self.cut(part, breaks),
             Expression::Replace(part, pairs) => self.replace(part, pairs),
             Expression::Log(part, places) => self.log(part, *places),
-            Expression::Model(name, _) => Err(self.invalid(crate::plan::not_given(name))),
+            Expression::Model(model, features) => self.score(model, features),
             _ => {
                 let diagram = self.truth(expression)?;
                 self.function(diagram, 2, ResultType::Boolean)
@@ -93,11 +91,7 @@ impl<'a> Resolver<'a> {
             name: String::new(),
             kind,
             key: Some(Key::Function { diagram, size, min }),
-            value: Some(Linear {
-                terms: vec![(Atom::Function(diagram), 1)],
-                constant: min.into(),
-                places,
-            }),
+            value: Some(Linear::of(Atom::Function(diagram), min.into(), places)),
             presence,
         })
     }
@@ -115,7 +109,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// An expression that can be added.
-    fn number(&mut self, expression: &Expression) -> Result<TableColumn, PlanError> {
+    pub(super) fn number(&mut self, expression: &Expression) -> Result<TableColumn, PlanError> {
         let column = self.expression(expression)?;
         if !matches!(column.kind, ResultType::Number { .. } | ResultType::Boolean) {
             return Err(self.invalid(format!(
@@ -148,13 +142,12 @@ impl<'a> Resolver<'a> {
             .scale(sign * 10i64.pow((places - right.places).into()), places)
             .map_err(error)?;
         left.constant = within(left.constant + right.constant).map_err(error)?;
+        left.hidden = left.hidden.saturating_add(right.hidden);
+        left.slack = left.slack.saturating_add(right.slack);
         for (atom, weight) in right.terms {
-            match left.terms.iter_mut().find(|term| term.0 == atom) {
-                Some(term) => term.1 += weight,
-                None => left.terms.push((atom, weight)),
-            }
+            left.add(atom, weight);
         }
-        left.terms.retain(|term| term.1 != 0);
+        left.terms.retain(|term| !term.1.is_nothing());
         Ok(computed(left, places, [one.presence, other.presence]))
     }
 
@@ -201,15 +194,19 @@ impl<'a> Resolver<'a> {
         let constant = i64::try_from(linear.constant).map_err(|_| ())?;
         let mut terms = Vec::new();
         if constant != 0 {
-            terms.push((Atom::Code(index), constant));
+            terms.push((Atom::Code(index), Weight::Known(constant)));
         }
         for (atom, weight) in &linear.terms {
             terms.push((Atom::Product(Box::new(atom.clone()), index), *weight));
         }
         let mut own = linear;
+        let most = i128::from(self.base().columns()[index].domain.size());
+        let (hidden, slack) = (own.hidden.saturating_mul(most), own.slack);
         own.scale(min, places)?;
+        own.hidden = own.hidden.saturating_add(hidden);
+        own.slack = own.slack.max(slack);
         own.terms.extend(terms);
-        own.terms.retain(|term| term.1 != 0);
+        own.terms.retain(|term| !term.1.is_nothing());
         Ok(own)
     }
 
@@ -248,15 +245,25 @@ impl Linear {
     /// Times an integer; the units become those of `10^-places`.
     fn scale(&mut self, weight: i64, places: u8) -> Result<(), ()> {
         for term in &mut self.terms {
-            term.1 = term.1.checked_mul(weight).ok_or(())?;
-            if term.1.unsigned_abs() > MAX_WEIGHT {
-                return Err(());
-            }
+            term.1 = term.1.times(weight).ok_or(())?;
         }
         self.constant = within(self.constant.checked_mul(weight.into()).ok_or(())?)?;
-        self.terms.retain(|term| term.1 != 0);
+        let size = i128::from(weight).abs();
+        self.hidden = self.hidden.saturating_mul(size);
+        self.slack = self.slack.saturating_mul(size);
+        self.terms.retain(|term| !term.1.is_nothing());
         self.places = places;
         Ok(())
+    }
+
+    /// Adds a term. What everybody knows of an atom stays apart from what is hidden, as their ranges do.
+    pub(super) fn add(&mut self, atom: Atom, weight: Weight) {
+        let is_alike = |own: Weight| own.is_hidden() == weight.is_hidden();
+        let mut terms = self.terms.iter_mut();
+        match terms.find(|term| term.0 == atom && is_alike(term.1)) {
+            Some(term) => term.1 = term.1.plus(weight),
+            None => self.terms.push((atom, weight)),
+        }
     }
 }
 
@@ -278,6 +285,8 @@ fn constant(number: Number) -> TableColumn {
             terms: Vec::new(),
             constant: number.units(places).unwrap_or(0).into(),
             places,
+            hidden: 0,
+            slack: 0,
         }),
         presence: Vec::new(),
     }

@@ -84,6 +84,13 @@ impl Resolver<'_> {
                     self.invalid(format!("{} has no sum: it is no number", described(column)))
                 );
             }
+            // Its numbers are many, and each would be worth as little as all of them share their noise.
+            if column.value.as_ref().is_some_and(|value| value.hidden > 0) {
+                return Err(self.not_levelled(
+                    format!("it adds up {}, which takes the score of a published model and is exact row by row alone", described(column)),
+                    "a client refresh would be one round trip: the key holder decrypts the rows' scores and encrypts them as a column",
+                ));
+            }
             Ok(column.clone())
         };
         let spread = |name: &String, statistic: Statistic| {

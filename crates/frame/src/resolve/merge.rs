@@ -29,11 +29,7 @@ impl<'a> Resolver<'a> {
                     dictionary: Arc::from(["left_only".to_owned(), "both".to_owned()]),
                 },
                 key: None,
-                value: Some(Linear {
-                    terms: vec![(Atom::Matched(join), 1)],
-                    constant: 0,
-                    places: 0,
-                }),
+                value: Some(Linear::of(Atom::Matched(join), 0, 0)),
                 presence: Vec::new(),
             });
         }
@@ -177,16 +173,12 @@ fn looked_columns(join: usize, joined: &Joined, right: &Schema) -> Vec<TableColu
             kind: ResultType::of(&column.domain),
             key: (column.roles.key || (is_chosen && is_looked))
                 .then_some(Key::Stored(join + 1, index)),
-            value: is_looked.then(|| Linear {
-                terms: vec![(
-                    Atom::Looked {
-                        join,
-                        column: index,
-                    },
-                    1,
-                )],
-                constant: column.domain.origin().into(),
-                places: column.domain.places(),
+            value: is_looked.then(|| {
+                let atom = Atom::Looked {
+                    join,
+                    column: index,
+                };
+                Linear::of(atom, column.domain.origin().into(), column.domain.places())
             }),
             presence: vec![presence],
         }

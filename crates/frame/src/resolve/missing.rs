@@ -1,7 +1,7 @@
 //! What stands in place of missing cells.
 
 use super::expression::{MAX_TABULATED, described};
-use super::{Atom, Key, Linear, Presence, Resolver, TableColumn};
+use super::{Atom, Key, Linear, Presence, Resolver, TableColumn, Weight};
 use crate::diagram::{Diagrams, RowBit, TooLarge};
 use crate::plan::{Comparison, Expression, Literal, PlanError};
 use crate::schema::Column;
@@ -34,7 +34,7 @@ impl Resolver<'_> {
             .value
             .as_ref()
             .and_then(|value| match value.terms[..] {
-                [(Atom::Looked { join, column }, 1)] => Some((join + 1, column)),
+                [(Atom::Looked { join, column }, Weight::Known(1))] => Some((join + 1, column)),
                 _ => None,
             });
         let joins = column
@@ -102,7 +102,7 @@ impl Resolver<'_> {
                         .iter()
                         .any(|(atom, _)| matches!(atom, Atom::Code(_)))
                 {
-                    value.terms = vec![(Atom::Function(diagram), 1)];
+                    value.terms = vec![(Atom::Function(diagram), Weight::Known(1))];
                     value.constant = min.into();
                 }
                 Some(Key::Function { diagram, size, min })
@@ -144,7 +144,7 @@ impl Linear {
             self.constant += i128::from(fill);
         }
         if fill != 0 {
-            self.terms.push((atom, weight));
+            self.terms.push((atom, Weight::Known(weight)));
         }
         Ok(())
     }

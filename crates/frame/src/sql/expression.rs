@@ -70,7 +70,7 @@ pub(super) fn read(expr: &Expr, scope: &dyn Names) -> Result<Expression, PlanErr
             [name, ref features @ ..] => {
                 let features = features.iter().map(|own| read(own, scope));
                 let features = features.collect::<Result<_, _>>()?;
-                Ok(Expression::Model(model_name(name)?, features))
+                Ok(Expression::Model(model_name(name)?.into(), features))
             }
             [] => Err(refused(expr, "names no model")),
         },

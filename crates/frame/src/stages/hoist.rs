@@ -16,7 +16,7 @@ pub(super) fn hoisted(
     };
     let step = match step {
         PlanStep::Filter(condition) => PlanStep::Filter(chosen(condition.clone(), &mut put)),
-        PlanStep::WithColumn(own) if is_number(&own.of) => PlanStep::WithColumn(Named {
+        PlanStep::WithColumn(own) if is_computed(&own.of) => PlanStep::WithColumn(Named {
             name: own.name.clone(),
             of: number(own.of.clone(), &mut put),
         }),
@@ -37,6 +37,11 @@ pub(super) const fn is_number(expression: &Expression) -> bool {
     )
 }
 
+/// What the server computes and does not choose by: scores of models, too, which the key holder has not.
+const fn is_computed(expression: &Expression) -> bool {
+    is_number(expression) || matches!(expression, Expression::Model(..))
+}
+
 /// Whether it has a product of two columns, or of what is computed of some.
 pub(super) fn multiplies_columns(expression: &Expression) -> bool {
     fn has_column(expression: &Expression) -> bool {
@@ -49,7 +54,7 @@ pub(super) fn multiplies_columns(expression: &Expression) -> bool {
 
 /// What chooses by columns alone.
 fn chosen(expression: Expression, put: &mut dyn FnMut(Expression) -> Expression) -> Expression {
-    if is_number(&expression) {
+    if is_computed(&expression) {
         return put(expression);
     }
     expression.map_parts(|part| chosen(part, put))
@@ -59,7 +64,7 @@ fn chosen(expression: Expression, put: &mut dyn FnMut(Expression) -> Expression)
 fn number(expression: Expression, put: &mut dyn FnMut(Expression) -> Expression) -> Expression {
     match expression {
         Expression::Col(_) | Expression::Lit(_) => expression,
-        of if is_number(&of) => of.map_parts(|part| number(part, put)),
+        of if is_computed(&of) => of.map_parts(|part| number(part, put)),
         of => put(of),
     }
 }

@@ -159,6 +159,7 @@ impl Uses {
             Expression::Add(_)
             | Expression::Sub(_)
             | Expression::Mul(_)
+            | Expression::Model(..)
             | Expression::IsNull(_) => false,
             Expression::FillNull(..) => is_chosen,
             _ => true,

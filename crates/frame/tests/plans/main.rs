@@ -2,6 +2,7 @@
 
 mod hashed;
 mod interpreter;
+mod published;
 mod scores;
 mod stages;
 

@@ -3,7 +3,7 @@
 use super::form;
 use super::interpreter::{Data, run};
 use cipherfn_frame::number::Number;
-use cipherfn_frame::plan::{Expression, LinearScore, Plan};
+use cipherfn_frame::plan::{Expression, LinearScore, ModelScore, Plan};
 use cipherfn_frame::query::{Query, col};
 use cipherfn_frame::schema::{Rows, Schema};
 use std::collections::BTreeMap;
@@ -40,8 +40,8 @@ fn plan(of: &str) -> Plan {
     Plan::from_json(json.as_bytes()).expect("a plan")
 }
 
-fn scores(name: &str, score: LinearScore) -> BTreeMap<String, LinearScore> {
-    BTreeMap::from([(name.to_owned(), score)])
+fn scores(name: &str, score: LinearScore) -> BTreeMap<String, ModelScore> {
+    BTreeMap::from([(name.to_owned(), ModelScore::Given(score))])
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn plans_hold_weights_in_place_of_names() {
     let error = plan(r#"{"model": ["risk", []]}"#)
         .resolve(&schemas)
         .unwrap_err();
-    assert!(error.to_string().contains("are not at hand"), "{error}");
+    assert!(error.to_string().contains("is not at hand"), "{error}");
     let old = plan(r#"{"model": ["risk", []]}"#).to_json().expect("JSON");
     let old = String::from_utf8(old)
         .expect("text")

@@ -30,12 +30,15 @@ use crate::message::KeyId;
 use crate::specs::{BaseLog, Gadget, Levels};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 /// Most pieces of a frame.
 pub const MAX_PIECES: usize = 100;
 /// Most frames of a query.
 pub const MAX_QUERY_FRAMES: usize = 16;
+/// Most published models of a query.
+pub const MAX_QUERY_MODELS: usize = 8;
 /// Most invocations that share a query, all its passes together.
 pub const MAX_QUERY_PARTS: usize = 100;
 /// Most rows that are summed in one ciphertext.
@@ -177,13 +180,13 @@ pub struct FrameList {
     pub frames: Vec<ListedFrame>,
 }
 
-/// A published table, as the client knows it.
+/// A published table or model, as the client knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TableVersion {
+pub struct PublishedVersion {
     /// Its name, which plans call it by.
     pub name: ModelName,
-    /// Hash of its document, which names the version.
+    /// Hash of its document or specs, which names the version.
     pub specs: SpecsHash,
 }
 
@@ -196,7 +199,10 @@ pub struct FrameQuery {
     pub frames: Vec<FrameId>,
     /// Published tables that the plan merges with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tables: Vec<TableVersion>,
+    pub tables: Vec<PublishedVersion>,
+    /// Published linear models whose scores the plan takes, each once: up to [`MAX_QUERY_MODELS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<PublishedVersion>,
     /// The plan, as a document.
     pub plan: Value,
     /// Rows that are summed in one ciphertext, 1 to [`MAX_ROWS_PER_SUM`].
@@ -210,12 +216,24 @@ impl FrameQuery {
     /// Refuses numbers that no query has, before anything is read for it.
     pub fn check(&self) -> Result<(), Problem> {
         let (named, tables) = (self.frames.len(), self.tables.len());
+        let mut names = BTreeSet::new();
+        let twice = self
+            .models
+            .iter()
+            .find(|own| !names.insert(own.name.as_str()));
         let detail = if !(1..=MAX_QUERY_FRAMES).contains(&named) {
             format!("frames: {named} are named; name 1 to {MAX_QUERY_FRAMES}")
         } else if named.saturating_add(tables) > MAX_QUERY_FRAMES {
             format!(
                 "tables: {tables} are named beside {named} frames; name {MAX_QUERY_FRAMES} at most together"
             )
+        } else if self.models.len() > MAX_QUERY_MODELS {
+            format!(
+                "models: {} are named; name {MAX_QUERY_MODELS} at most",
+                self.models.len()
+            )
+        } else if let Some(twice) = twice {
+            format!("models: {} is named twice; name it once", twice.name)
         } else if !(1..=MAX_ROWS_PER_SUM).contains(&self.rows_per_sum) {
             format!(
                 "rows_per_sum: {} is not 1 to {MAX_ROWS_PER_SUM}",
@@ -310,6 +328,7 @@ mod tests {
         let query = FrameQuery {
             frames: vec![FrameId::from_bytes([1; 16])],
             tables: Vec::new(),
+            models: Vec::new(),
             plan: Value::Null,
             rows_per_sum: 2048,
             min_bits: 0.0,
@@ -319,12 +338,20 @@ mod tests {
             frames: Vec::new(),
             ..query.clone()
         };
-        let table = TableVersion {
+        let table = PublishedVersion {
             name: "prices".parse().expect("a name"),
             specs: Hash::of(b"prices"),
         };
         let tables = FrameQuery {
-            tables: vec![table; MAX_QUERY_FRAMES],
+            tables: vec![table.clone(); MAX_QUERY_FRAMES],
+            ..query.clone()
+        };
+        let twice = FrameQuery {
+            models: vec![table.clone(); 2],
+            ..query.clone()
+        };
+        let models = FrameQuery {
+            models: vec![table; MAX_QUERY_MODELS + 1],
             ..query.clone()
         };
         let sums = [0, 2049].map(|rows_per_sum| FrameQuery {
@@ -335,8 +362,10 @@ mod tests {
             min_bits,
             ..query.clone()
         });
+        let both = [(twice, "models: "), (models, "models: ")];
         for (wrong, field) in [(none, "frames: "), (tables, "tables: ")]
             .into_iter()
+            .chain(both)
             .chain(sums.map(|query| (query, "rows_per_sum: ")))
             .chain(bits.map(|query| (query, "min_bits: ")))
         {

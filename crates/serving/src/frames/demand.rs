@@ -66,9 +66,18 @@ pub enum FrameQueryError {
     /// Nothing is asked for.
     #[error("the plan has no pass")]
     NoPass,
-    /// Cells of a table in the clear that give results of a form of their own, or less exact ones.
+    /// A published model whose weights whoever evaluates lacks.
     #[error(
-        "with the cells of its tables in the clear the plan has results of another form, or less exact ones, than was said; report this"
+        "the plan takes the score of model {model:?}, of which only the specs are at hand; give its bundle to whoever evaluates"
+    )]
+    NoWeights {
+        /// The model.
+        model: String,
+    },
+    /// Cells of a table in the clear, or weights of a model, that give results of a form of their own, or
+    /// less exact ones.
+    #[error(
+        "with the cells of its tables in the clear and the weights of its models the plan has results of another form, or less exact ones, than was said; report this"
     )]
     Form,
     /// A stage of a plan that is not levelled.

@@ -13,6 +13,8 @@ use cipherfn_scheme::reply::{CollectedShape, Collection, block_variance};
 /// What an error is larger at most with cells of a table in the clear than with those that were made up:
 /// choices count alike, and are by fewer different bits at worst (2 % were found).
 const GUESS_MARGIN: f64 = 1.1;
+/// The same with weights of a model: those that were made up are as large as any, floats round.
+const WEIGHT_MARGIN: f64 = 1.0 + 1e-9;
 /// Seconds of a slot of the expansion, of a choice for each level and one more, and of a packed result
 /// (docs/benchmarks.md).
 const A_SLOT: f64 = 45e-6;
@@ -143,10 +145,10 @@ fn tables_noise(pass: &Pass, earlier: &[PassNoise]) -> Option<OutputNoise> {
 pub fn precisions(pass: &Pass, noise: &PassNoise) -> Result<Vec<OutputPrecision>, FrameError> {
     let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
     let results = noise.coefficients as f64;
-    let guess = if pass.assumed.is_empty() {
-        1.0
-    } else {
-        GUESS_MARGIN
+    let guess = match (pass.assumed.is_empty(), pass.assumed_weights) {
+        (false, _) => GUESS_MARGIN,
+        (true, true) => WEIGHT_MARGIN,
+        (true, false) => 1.0,
     };
     let largest = |output: &OutputNoise| {
         let bound = noise::bound(set, Transport::Packed, output.rows, results);
@@ -206,10 +208,11 @@ pub fn columns(
     let range = |lane: &Lane| results as f64 * (lane.max as f64 - lane.min as f64 + 1.0);
     let recombined = |value: &Recombined| {
         let parts = value.parts.iter();
-        parts.fold((0.0, 0.0), |(errors, ranges), (lane, shift)| {
+        let (errors, ranges) = parts.fold((0.0, 0.0), |(errors, ranges), (lane, shift)| {
             let factor = f64::from(*shift).exp2();
             (errors + factor * error(lane), ranges + factor * range(lane))
-        })
+        });
+        (errors, value.filled * ranges)
     };
     // Which rows and groups there are is a number as well: where it may be wrong, nothing is worth
     // anything.

@@ -11,13 +11,14 @@ use cipherfn_frame::answer::{Table, Words};
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
 use cipherfn_frame::plain::PlainTable;
-use cipherfn_frame::plan::{Plan, PlanStep};
+use cipherfn_frame::plan::{Plan, PlanStep, PublishedScore};
 use cipherfn_frame::reply::{Reply, query_hash};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::parameters::ParameterSet;
+use std::sync::Arc;
 
 /// Bits of a reply's coefficient.
 const REPLY_BITS: u32 = 26;
@@ -27,10 +28,12 @@ pub(super) const MOST_ROWS: u32 = 1 << 11;
 /// A plan that was made circuits of.
 #[derive(Debug)]
 pub struct PreparedQuery {
-    /// The plan.
+    /// The plan as everybody knows it.
     pub plan: Plan,
     /// The plan as whoever evaluates gets it: with hashes in place of names that are hashed.
     pub sent: Plan,
+    /// The published models whose scores it takes, with their weights where the plan had them.
+    pub models: Vec<Arc<PublishedScore>>,
     /// What it becomes.
     pub passes: Passes,
     /// Places of the passes' frames among those that were given: frames, then tables in the clear.
@@ -178,6 +181,9 @@ impl PreparedQuery {
         }
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
         let schemas = schemas(heads, tables);
+        let models = plan.published_models();
+        // What is said of an answer is the same whether or not weights are at hand.
+        let plan = plan.without_weights();
         let resolved = plan.resolve(&schemas)?;
         let sent = sent::as_sent(&plan, &schemas)?;
         let candidate = |rows_per_sum| {
@@ -209,6 +215,7 @@ impl PreparedQuery {
         let hash = query_hash(&sent, &named, rows_per_sum)?;
         Ok(Self {
             key: first.key,
+            models,
             plan,
             sent,
             figures,
@@ -227,19 +234,31 @@ impl PreparedQuery {
     }
 
     /// The passes as they are evaluated by one who has frames and tables, in the order of
-    /// [`PreparedQuery::places`]: what is chosen by columns of a table in the clear depends on its cells,
-    /// which nobody else has. Precision and form of the results do not.
+    /// [`PreparedQuery::places`], and published models with their weights, which the plan may have had: what is chosen by columns of a
+    /// table in the clear depends on its cells, and scores on weights, which nobody else has. Precision and
+    /// form of the results do not.
     ///
     /// # Errors
-    /// Cells that take more choices than a row may have.
-    pub fn passes_of(&self, frames: &[&StoredFrame]) -> Result<Vec<Pass>, FrameQueryError> {
+    /// Cells that take more choices than a row may have; a model that is missing.
+    pub fn passes_of(
+        &self,
+        frames: &[&StoredFrame],
+        models: &[Arc<PublishedScore>],
+    ) -> Result<Vec<Pass>, FrameQueryError> {
         let passes = &self.passes.passes;
-        if passes.iter().all(|pass| pass.assumed.is_empty()) {
+        if !passes.iter().any(Pass::is_assumed) {
             return Ok(passes.clone());
         }
         let tables = frames.iter().filter_map(|frame| frame.in_the_clear());
         let tables: Vec<&PlainTable> = tables.collect();
-        let resolved = self.plan.resolve(&self.schemas)?.with_cells(&tables);
+        let plan = self.plan.with_weights(&self.models).with_weights(models);
+        let mut named = plan.published_models().into_iter();
+        if let Some(missing) = named.find(|own| !own.has_weights()) {
+            return Err(FrameQueryError::NoWeights {
+                model: missing.name().to_owned(),
+            });
+        }
+        let resolved = plan.resolve(&self.schemas)?.with_cells(&tables);
         let own = resolved.lower(&self.form)?;
         let is_alike = own.answer == self.passes.answer
             && own.passes.len() == passes.len()

@@ -316,6 +316,7 @@ fn stored_documents_have_exactly_these_bytes() {
             query: FrameQuery {
                 frames: vec![FrameId::from_bytes([7; 16])],
                 tables: Vec::new(),
+                models: Vec::new(),
                 plan: serde_json::json!({ "format": 1 }),
                 rows_per_sum: 200,
                 min_bits: 1.5,

@@ -166,6 +166,7 @@ mod tests {
                 query: FrameQuery {
                     frames: Vec::new(),
                     tables: Vec::new(),
+                    models: Vec::new(),
                     plan: serde_json::Value::Null,
                     rows_per_sum: 1,
                     min_bits: 0.0,
