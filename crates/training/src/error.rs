@@ -1,6 +1,6 @@
 //! What can go wrong with specs, rows and sums.
 
-use cipherfn_protocol::frame::FrameError;
+use cipherfn_protocol::frame::{FrameError, FrameKind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 
@@ -311,6 +311,15 @@ impl TrainingError {
     pub(crate) fn impossible(problem: impl Into<String>) -> Self {
         Self::Impossible {
             problem: problem.into(),
+        }
+    }
+
+    /// Of a file's payload that ends within its head.
+    pub(crate) const fn short(kind: FrameKind, bytes: usize, head: usize) -> Self {
+        Self::Short {
+            what: kind.with_article(),
+            bytes,
+            head,
         }
     }
 

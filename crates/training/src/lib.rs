@@ -23,6 +23,7 @@ mod program;
 mod rounding;
 mod spec;
 mod sums;
+mod work;
 
 pub use contribution::{Contribution, MAX_WORDS};
 pub use error::TrainingError;

@@ -64,14 +64,6 @@ pub struct Forms {
     pub forms: Vec<u8>,
 }
 
-fn short(kind: FrameKind, bytes: usize, head: usize) -> TrainingError {
-    TrainingError::Short {
-        what: kind.with_article(),
-        bytes,
-        head,
-    }
-}
-
 impl FormsQuery {
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
@@ -104,7 +96,7 @@ impl FormsQuery {
             Some((*program, *key, *features, *rows, batches))
         };
         let length = frame.payload.len();
-        let parts = split().ok_or_else(|| short(kind, length, QUERY_HEAD))?;
+        let parts = split().ok_or_else(|| TrainingError::short(kind, length, QUERY_HEAD))?;
         let (program, key, features, rows, batches) = parts;
         Ok(Self {
             program: Hash::from_bytes(program),
@@ -142,7 +134,7 @@ impl Forms {
             Some((*query, *key, forms))
         };
         let length = frame.payload.len();
-        let parts = split().ok_or_else(|| short(kind, length, REPLY_HEAD))?;
+        let parts = split().ok_or_else(|| TrainingError::short(kind, length, REPLY_HEAD))?;
         let (query, key, forms) = parts;
         Ok(Self {
             query: Hash::from_bytes(query),

@@ -106,11 +106,8 @@ fn fields(payload: &[u8]) -> Result<(Hash, KeyId, u64, u64), TrainingError> {
         let (first, _) = rest.split_first_chunk()?;
         Some((*program, *key, *rows, *first))
     };
-    let (program, key, rows, first) = split().ok_or_else(|| TrainingError::Short {
-        what: FrameKind::TrainingRows.with_article(),
-        bytes: payload.len(),
-        head: HEAD,
-    })?;
+    let short = || TrainingError::short(FrameKind::TrainingRows, payload.len(), HEAD);
+    let (program, key, rows, first) = split().ok_or_else(short)?;
     Ok((
         Hash::from_bytes(program),
         KeyId::from_bytes(key),

@@ -14,16 +14,10 @@
 
 use super::rows_hash;
 use crate::error::TrainingError;
-use cipherfn_protocol::api::job::MAX_CHUNK;
-use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
+use crate::work::WorkHead;
+use cipherfn_protocol::frame::{FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-
-const VERSION: u16 = 1;
-/// Bytes before the weights.
-const HEAD: usize = 88;
-/// Most bytes of a payload: states are results, and these are no larger.
-const MAX_BYTES: u64 = MAX_CHUNK - HEADER_LEN as u64;
 
 /// Encrypted weights, and how they came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,17 +42,19 @@ impl DescentState {
         rows_hash([])
     }
 
+    const fn head(&self) -> WorkHead {
+        WorkHead {
+            program: self.program,
+            key: self.key,
+            parameter_set: self.parameter_set,
+            rows: self.rows,
+            done: self.steps,
+        }
+    }
+
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
-        let payload = [
-            self.program.as_bytes().as_slice(),
-            self.key.as_bytes(),
-            self.rows.as_bytes(),
-            &self.steps.to_le_bytes(),
-            &self.weights,
-        ]
-        .concat();
-        frame::encode(FrameKind::Descent, VERSION, self.parameter_set, &payload)
+        self.head().to_file_bytes(FrameKind::Descent, &self.weights)
     }
 
     /// Reads a file of exactly these bytes. The weights are not looked at.
@@ -66,26 +62,14 @@ impl DescentState {
     /// # Errors
     /// Bytes that are no state.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
-        let frame = frame::decode(bytes, FrameKind::Descent, &[VERSION], MAX_BYTES)?;
-        let split = || {
-            let (program, rest) = frame.payload.split_first_chunk()?;
-            let (key, rest) = rest.split_first_chunk()?;
-            let (rows, rest) = rest.split_first_chunk()?;
-            let (steps, weights) = rest.split_first_chunk()?;
-            Some((*program, *key, *rows, *steps, weights))
-        };
-        let (program, key, rows, steps, weights) = split().ok_or_else(|| TrainingError::Short {
-            what: FrameKind::Descent.with_article(),
-            bytes: frame.payload.len(),
-            head: HEAD,
-        })?;
+        let (head, weights) = WorkHead::read(FrameKind::Descent, bytes)?;
         Ok(Self {
-            program: Hash::from_bytes(program),
-            key: KeyId::from_bytes(key),
-            parameter_set: frame.parameter_set,
-            rows: Hash::from_bytes(rows),
-            steps: u64::from_le_bytes(steps),
-            weights: weights.to_vec(),
+            program: head.program,
+            key: head.key,
+            parameter_set: head.parameter_set,
+            rows: head.rows,
+            steps: head.done,
+            weights,
         })
     }
 
@@ -95,21 +79,9 @@ impl DescentState {
     /// What differs.
     pub fn require(
         &self,
-        (program, rows): (Hash, Hash),
-        (key, parameter_set): (KeyId, ParameterSetTag),
+        of: (Hash, Hash),
+        under: (KeyId, ParameterSetTag),
     ) -> Result<(), TrainingError> {
-        for (what, same) in [
-            ("program", self.program == program),
-            (
-                "key",
-                (self.key, self.parameter_set) == (key, parameter_set),
-            ),
-            ("upload of rows", self.rows == rows),
-        ] {
-            if !same {
-                return Err(TrainingError::OtherState { what });
-            }
-        }
-        Ok(())
+        self.head().require(of, under)
     }
 }

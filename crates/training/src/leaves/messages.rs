@@ -30,6 +30,7 @@
 use super::LeafTree;
 use crate::descent::rows_hash;
 use crate::error::TrainingError;
+use crate::work::{self, WorkHead};
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
@@ -38,8 +39,6 @@ use cipherfn_protocol::message::KeyId;
 const VERSION: u16 = 1;
 /// Bytes before the rows.
 const ROWS_HEAD: usize = 72;
-/// Bytes before the sums.
-const SUMS_HEAD: usize = 88;
 /// Bytes before a tree.
 const TREE_HEAD: usize = 32;
 /// Most bytes of a tree: some hundred a node, and a level of a thousand leaves is the last one.
@@ -47,7 +46,7 @@ const MAX_TREE: u64 = 1 << 20;
 /// Most bytes of rows in a chunk that a service takes.
 pub const MAX_ROWS_BYTES: usize = MAX_CHUNK as usize - HEADER_LEN - ROWS_HEAD;
 /// Most bytes of sums: they are a result, and these are no larger than a chunk.
-pub const MAX_SUMS_BYTES: usize = MAX_CHUNK as usize - HEADER_LEN - SUMS_HEAD;
+pub const MAX_SUMS_BYTES: usize = MAX_CHUNK as usize - HEADER_LEN - work::HEAD;
 
 /// Some of the encrypted rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,14 +98,6 @@ pub fn leaf_rows_hash<'a>(groups: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     rows_hash(groups.into_iter().map(Hash::of))
 }
 
-fn short(kind: FrameKind, bytes: usize, head: usize) -> TrainingError {
-    TrainingError::Short {
-        what: kind.with_article(),
-        bytes,
-        head,
-    }
-}
-
 impl LeafRowsChunk {
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
@@ -138,7 +129,7 @@ impl LeafRowsChunk {
             Some((*program, *key, [*rows, *first, *count], group))
         };
         let length = frame.payload.len();
-        let parts = split().ok_or_else(|| short(kind, length, ROWS_HEAD))?;
+        let parts = split().ok_or_else(|| TrainingError::short(kind, length, ROWS_HEAD))?;
         let (program, key, numbers, group) = parts;
         let [rows, first, count] = numbers.map(u64::from_le_bytes);
         Ok(Self {
@@ -154,17 +145,19 @@ impl LeafRowsChunk {
 }
 
 impl LeafSums {
+    const fn head(&self) -> WorkHead {
+        WorkHead {
+            program: self.program,
+            key: self.key,
+            parameter_set: self.parameter_set,
+            rows: self.rows,
+            done: self.done,
+        }
+    }
+
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
-        let payload = [
-            self.program.as_bytes().as_slice(),
-            self.key.as_bytes(),
-            self.rows.as_bytes(),
-            &self.done.to_le_bytes(),
-            &self.sums,
-        ]
-        .concat();
-        frame::encode(FrameKind::LeafSums, VERSION, self.parameter_set, &payload)
+        self.head().to_file_bytes(FrameKind::LeafSums, &self.sums)
     }
 
     /// Reads a file of exactly these bytes. The sums are not looked at.
@@ -172,25 +165,14 @@ impl LeafSums {
     /// # Errors
     /// Bytes that are no sums.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
-        let (kind, limit) = (FrameKind::LeafSums, (SUMS_HEAD + MAX_SUMS_BYTES) as u64);
-        let frame = frame::decode(bytes, kind, &[VERSION], limit)?;
-        let split = || {
-            let (program, rest) = frame.payload.split_first_chunk()?;
-            let (key, rest) = rest.split_first_chunk()?;
-            let (rows, rest) = rest.split_first_chunk()?;
-            let (done, sums) = rest.split_first_chunk()?;
-            Some((*program, *key, *rows, *done, sums))
-        };
-        let length = frame.payload.len();
-        let parts = split().ok_or_else(|| short(kind, length, SUMS_HEAD))?;
-        let (program, key, rows, done, sums) = parts;
+        let (head, sums) = WorkHead::read(FrameKind::LeafSums, bytes)?;
         Ok(Self {
-            program: Hash::from_bytes(program),
-            key: KeyId::from_bytes(key),
-            parameter_set: frame.parameter_set,
-            rows: Hash::from_bytes(rows),
-            done: u64::from_le_bytes(done),
-            sums: sums.to_vec(),
+            program: head.program,
+            key: head.key,
+            parameter_set: head.parameter_set,
+            rows: head.rows,
+            done: head.done,
+            sums,
         })
     }
 
@@ -200,20 +182,10 @@ impl LeafSums {
     /// What differs.
     pub fn require(
         &self,
-        (program, rows): (Hash, Hash),
-        (key, parameter_set): (KeyId, ParameterSetTag),
+        of: (Hash, Hash),
+        under: (KeyId, ParameterSetTag),
     ) -> Result<(), TrainingError> {
-        let is_key = (self.key, self.parameter_set) == (key, parameter_set);
-        for (what, same) in [
-            ("program", self.program == program),
-            ("key", is_key),
-            ("upload of rows", self.rows == rows),
-        ] {
-            if !same {
-                return Err(TrainingError::OtherState { what });
-            }
-        }
-        Ok(())
+        self.head().require(of, under)
     }
 }
 
@@ -237,7 +209,8 @@ impl GrownTree {
         let frame = frame::decode(bytes, FrameKind::LeafTree, &[VERSION], MAX_TREE)?;
         let length = frame.payload.len();
         let split = frame.payload.split_first_chunk::<TREE_HEAD>();
-        let (program, tree) = split.ok_or_else(|| short(FrameKind::LeafTree, length, TREE_HEAD))?;
+        let (program, tree) =
+            split.ok_or_else(|| TrainingError::short(FrameKind::LeafTree, length, TREE_HEAD))?;
         Ok(Self {
             program: Hash::from_bytes(*program),
             tree: serde_json::from_slice(tree).map_err(TrainingError::Tree)?,

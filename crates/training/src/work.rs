@@ -1,0 +1,98 @@
+//! Work on uploaded rows as a file, under way a checkpoint and at the end the result: what it is of, how far
+//! it is, and its ciphertexts. Weights of a descent and sums of rows in trees are kinds of it.
+//!
+//! Payload of a frame, version 1 (integers little endian):
+//!
+//! ```text
+//! offset  size  field
+//!      0    32  hash of the program
+//!     32    16  id of the secret key
+//!     48    32  hash of the rows
+//!     80     8  how much is done
+//!   then     -  ciphertexts
+//! ```
+
+use crate::error::TrainingError;
+use cipherfn_protocol::api::job::MAX_CHUNK;
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
+
+const VERSION: u16 = 1;
+/// Bytes before the ciphertexts.
+pub(crate) const HEAD: usize = 88;
+/// Most bytes of a payload: it is a result, and these are no larger.
+const MAX_BYTES: u64 = MAX_CHUNK - HEADER_LEN as u64;
+
+/// What work is of, and how far it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkHead {
+    pub(crate) program: Hash,
+    pub(crate) key: KeyId,
+    pub(crate) parameter_set: ParameterSetTag,
+    pub(crate) rows: Hash,
+    pub(crate) done: u64,
+}
+
+impl WorkHead {
+    /// The file's bytes.
+    pub(crate) fn to_file_bytes(self, kind: FrameKind, ciphertexts: &[u8]) -> Vec<u8> {
+        let payload = [
+            self.program.as_bytes().as_slice(),
+            self.key.as_bytes(),
+            self.rows.as_bytes(),
+            &self.done.to_le_bytes(),
+            ciphertexts,
+        ]
+        .concat();
+        frame::encode(kind, VERSION, self.parameter_set, &payload)
+    }
+
+    /// Reads a file of exactly these bytes. The ciphertexts are not looked at.
+    ///
+    /// # Errors
+    /// Bytes that are no work of this kind.
+    pub(crate) fn read(kind: FrameKind, bytes: &[u8]) -> Result<(Self, Vec<u8>), TrainingError> {
+        let frame = frame::decode(bytes, kind, &[VERSION], MAX_BYTES)?;
+        let split = || {
+            let (program, rest) = frame.payload.split_first_chunk()?;
+            let (key, rest) = rest.split_first_chunk()?;
+            let (rows, rest) = rest.split_first_chunk()?;
+            let (done, ciphertexts) = rest.split_first_chunk()?;
+            Some((*program, *key, *rows, *done, ciphertexts))
+        };
+        let length = frame.payload.len();
+        let parts = split().ok_or_else(|| TrainingError::short(kind, length, HEAD))?;
+        let (program, key, rows, done, ciphertexts) = parts;
+        let head = Self {
+            program: Hash::from_bytes(program),
+            key: KeyId::from_bytes(key),
+            parameter_set: frame.parameter_set,
+            rows: Hash::from_bytes(rows),
+            done: u64::from_le_bytes(done),
+        };
+        Ok((head, ciphertexts.to_vec()))
+    }
+
+    /// That it is of this program, key, parameter set and rows.
+    ///
+    /// # Errors
+    /// What differs.
+    pub(crate) fn require(
+        &self,
+        (program, rows): (Hash, Hash),
+        (key, parameter_set): (KeyId, ParameterSetTag),
+    ) -> Result<(), TrainingError> {
+        let is_key = (self.key, self.parameter_set) == (key, parameter_set);
+        for (what, same) in [
+            ("program", self.program == program),
+            ("key", is_key),
+            ("upload of rows", self.rows == rows),
+        ] {
+            if !same {
+                return Err(TrainingError::OtherState { what });
+            }
+        }
+        Ok(())
+    }
+}
