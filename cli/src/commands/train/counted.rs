@@ -1,13 +1,13 @@
 //! Rows that a service counts in the leaves of trees: uploaded once, encrypted; a job a pass over them.
 
 use super::Train;
-use super::elsewhere::{self, keys_at};
+use super::elsewhere::{self, keys_at, uploading};
 use super::grown::grow;
 use super::leaves::{Counted, LeafTable};
 use super::rows::leaf_hash;
 use super::unfinished::Unfinished;
 use crate::files::{InputSource, Output};
-use crate::terminal::{Terminal, Unit};
+use crate::terminal::Terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::training::leaves::{LeafRowsEncryption, decrypt_result};
@@ -143,11 +143,11 @@ async fn upload(
     rows: LeafRowsEncryption,
     terminal: Terminal,
 ) -> Result<UploadedRows> {
-    let progress = terminal.progress(Some(rows.file_bytes()), Unit::Bytes, "uploading");
-    let uploaded = service.upload_leaf_rows(same.program, rows, same.rows.table, |sent| {
-        progress.set_position(sent.bytes);
-    });
-    let uploaded = uploaded.await;
-    progress.finish_and_clear();
-    Ok(uploaded?)
+    uploading(terminal, rows.file_bytes(), async |progress| {
+        let uploaded = service.upload_leaf_rows(same.program, rows, same.rows.table, |sent| {
+            progress.set_position(sent.bytes);
+        });
+        Ok(uploaded.await?)
+    })
+    .await
 }

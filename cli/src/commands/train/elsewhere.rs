@@ -22,6 +22,7 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_serving::training::{SET, required_parts};
 use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::KeptWeights;
+use indicatif::ProgressBar;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -203,13 +204,25 @@ async fn upload(
     encryption: RowsEncryption,
     terminal: Terminal,
 ) -> Result<UploadedRows> {
-    let progress = terminal.progress(Some(encryption.bytes()), Unit::Bytes, "uploading");
-    let uploaded = service.upload_rows(same.program, encryption, same.rows, |sent| {
-        progress.set_position(sent.bytes);
-    });
-    let uploaded = uploaded.await;
+    uploading(terminal, encryption.bytes(), async |progress| {
+        let uploaded = service.upload_rows(same.program, encryption, same.rows, |sent| {
+            progress.set_position(sent.bytes);
+        });
+        Ok(uploaded.await?)
+    })
+    .await
+}
+
+/// Shows how much of so many bytes is sent.
+pub(super) async fn uploading<T>(
+    terminal: Terminal,
+    bytes: u64,
+    send: impl AsyncFnOnce(&ProgressBar) -> Result<T>,
+) -> Result<T> {
+    let progress = terminal.progress(Some(bytes), Unit::Bytes, "uploading");
+    let sent = send(&progress).await;
     progress.finish_and_clear();
-    Ok(uploaded?)
+    sent
 }
 
 /// Waits for the result of a job on what was uploaded. What is over for good is forgotten, so that the next run

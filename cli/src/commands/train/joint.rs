@@ -1,12 +1,12 @@
 //! Training by a service on rows that owners have uploaded under the key holder's public key.
 
-use super::elsewhere::{keys_at, train, whose};
+use super::elsewhere::{keys_at, train, uploading, whose};
 use super::rows;
 use super::unfinished::Unfinished;
 use super::{Train, clipped};
 use crate::files::{Content, Output};
 use crate::shared::block_on;
-use crate::terminal::{self, Terminal, Unit};
+use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_client::training::{RowsEncryption, decrypt_weights};
@@ -242,11 +242,11 @@ async fn beside(
         }
     }
     let bytes = own.as_ref().map_or(0, RowsEncryption::bytes);
-    let progress = terminal.progress(Some(bytes), Unit::Bytes, "uploading");
-    let uploaded = service.upload_beside(&status, own, same.rows, |sent| {
-        progress.set_position(sent.bytes);
-    });
-    let uploaded = uploaded.await;
-    progress.finish_and_clear();
-    Ok(uploaded?)
+    uploading(terminal, bytes, async |progress| {
+        let uploaded = service.upload_beside(&status, own, same.rows, |sent| {
+            progress.set_position(sent.bytes);
+        });
+        Ok(uploaded.await?)
+    })
+    .await
 }
