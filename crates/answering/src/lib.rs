@@ -15,6 +15,7 @@
 mod forms;
 mod frames;
 mod keys;
+mod published;
 mod refusal;
 mod scores;
 mod stored_frames;

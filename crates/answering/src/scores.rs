@@ -1,31 +1,25 @@
 //! Published linear models whose scores queries take.
 
 use crate::Answering;
+use crate::published::PublishedFile;
+use bytes::Bytes;
 use cipherfn_frame::plan::{PublishedScore, ScoreError};
 use cipherfn_protocol::api::frames::PublishedVersion;
-use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::api::{Problem, ProblemType, PublishedKind};
 use cipherfn_protocol::specs::SpecsDocument;
-use cipherfn_service::registry::LiveVersion;
-use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure};
 use cipherfn_serving::frames::score_of_bundle;
 
 /// A published model, of which only the specs were read.
 pub(crate) struct PublishedModel {
-    named: PublishedVersion,
-    version: LiveVersion,
+    file: PublishedFile,
     pub(crate) score: PublishedScore,
 }
 
 impl PublishedModel {
     /// Bytes of its bundle.
     pub(crate) const fn bytes(&self) -> u64 {
-        self.version.bundle_bytes
-    }
-
-    fn damaged(&self, problem: &str) -> Failure {
-        let PublishedVersion { name, specs } = &self.named;
-        Failure::Internal(format!("version {specs} of model {name}: {problem}"))
+        self.file.bytes()
     }
 }
 
@@ -45,8 +39,11 @@ impl Answering {
         }
         let score = PublishedScore::new(name.as_str(), &document);
         Ok(PublishedModel {
-            named: named.clone(),
-            version,
+            file: PublishedFile {
+                kind: PublishedKind::Model,
+                named: named.clone(),
+                version,
+            },
             score: score.map_err(|error| no_score(&error))?,
         })
     }
@@ -57,17 +54,12 @@ impl Answering {
         model: &PublishedModel,
         call: &Call,
     ) -> Result<PublishedScore, Failure> {
-        let name = model.named.name.clone();
-        let bundle = self.registry.scored_bundle(&name, &model.version);
-        let bytes = call.stage(Metric::ModelFetch, bundle).await?;
-        let read = tokio::task::spawn_blocking(move || score_of_bundle(name.as_str(), &bytes));
-        let score = call.stage(Metric::ModelPrepare, read).await;
-        let score = score
-            .map_err(|error| model.damaged(&error.to_string()))?
-            .map_err(|error| model.damaged(&error.to_string()))?;
+        let name = model.file.named.name.clone();
+        let read = move |bundle: &Bytes| score_of_bundle(name.as_str(), bundle);
+        let score = self.read_published(&model.file, read, call).await?;
         // The weights are those that the signed specs are of.
         if score.specs() != model.score.specs() {
-            return Err(model.damaged("its bundle is that of another version"));
+            return Err(model.file.damaged("its bundle is that of another version"));
         }
         Ok(score)
     }

@@ -1,32 +1,27 @@
 //! Tables in the clear: published ones that queries merge with.
 
 use crate::Answering;
+use crate::published::PublishedFile;
+use bytes::Bytes;
 use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::api::PublishedKind;
 use cipherfn_protocol::api::frames::PublishedVersion;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_service::registry::LiveVersion;
-use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure};
 use cipherfn_serving::frames;
 
 /// A published table, of which only what is public was read.
 #[derive(Clone)]
 pub(crate) struct PublishedTable {
-    named: PublishedVersion,
-    version: LiveVersion,
+    file: PublishedFile,
     pub(crate) schema: Schema,
 }
 
 impl PublishedTable {
     /// Bytes of its file.
     pub(crate) const fn bytes(&self) -> u64 {
-        self.version.bundle_bytes
-    }
-
-    fn damaged(&self, problem: &str) -> Failure {
-        let PublishedVersion { name, specs } = &self.named;
-        Failure::Internal(format!("version {specs} of table {name}: {problem}"))
+        self.file.bytes()
     }
 }
 
@@ -44,8 +39,11 @@ impl Answering {
             return Err(Failure::Internal(problem));
         }
         Ok(PublishedTable {
-            named: named.clone(),
-            version,
+            file: PublishedFile {
+                kind: PublishedKind::Table,
+                named: named.clone(),
+                version,
+            },
             schema,
         })
     }
@@ -57,16 +55,11 @@ impl Answering {
         set: &'static ParameterSet,
         call: &Call,
     ) -> Result<frames::StoredFrame, Failure> {
-        let file = self.registry.table_file(&table.named.name, &table.version);
-        let file = call.stage(Metric::ModelFetch, file).await?;
-        let read = tokio::task::spawn_blocking(move || PlainTable::from_bytes(&file));
-        let plain = call.stage(Metric::ModelPrepare, read).await;
-        let plain = plain
-            .map_err(|error| table.damaged(&error.to_string()))?
-            .map_err(|error| table.damaged(&error.to_string()))?;
+        let read = |file: &Bytes| PlainTable::from_bytes(file);
+        let plain = self.read_published(&table.file, read, call).await?;
         // The cells are those that the signed document commits to.
         if *plain.schema() != table.schema {
-            return Err(table.damaged("its file is that of another version"));
+            return Err(table.file.damaged("its file is that of another version"));
         }
         Ok(frames::StoredFrame::plain(set, plain))
     }

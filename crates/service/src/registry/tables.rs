@@ -5,59 +5,47 @@ use crate::Failure;
 use crate::bucket::Bucket;
 use bytes::Bytes;
 use cipherfn_protocol::api::frames::PublishedVersion;
-use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType, PublishedKind};
 
 impl<B: Bucket> Registry<B> {
     /// A version of a table, which must be live, and its document.
-    pub async fn table(&self, table: &PublishedVersion) -> Result<(LiveVersion, Bytes), Failure> {
-        let (name, specs) = (&table.name, table.specs);
-        let model = self.model(name).await?;
-        let version = live_table(model.as_ref(), name, specs)?;
-        let document = self.specs(name, version, specs).await?;
-        let document = document.ok_or_else(|| removed(name))?;
+    pub async fn table(&self, named: &PublishedVersion) -> Result<(LiveVersion, Bytes), Failure> {
+        let model = self.model(&named.name).await?;
+        let version = live_table(model.as_ref(), &named.name, named.specs)?;
+        let document = self.specs(&named.name, version, named.specs).await?;
+        let document = document.ok_or_else(|| removed(PublishedKind::Table, &named.name))?;
         Ok((version.clone(), document))
     }
 
     /// A version of a model whose score a query takes, which must be live, and its specs.
     pub async fn scored(&self, named: &PublishedVersion) -> Result<(LiveVersion, Bytes), Failure> {
-        let (name, specs) = (&named.name, named.specs);
-        let model = self.model(name).await?;
-        let version = live_version(model.as_ref(), (ApiVersion::V2, name), specs)?;
-        let document = self.specs(name, version, specs).await?;
-        let document = document.ok_or_else(|| removed_model(name))?;
+        let model = self.model(&named.name).await?;
+        let of = (ApiVersion::V2, &named.name);
+        let version = live_version(model.as_ref(), of, named.specs)?;
+        let document = self.specs(&named.name, version, named.specs).await?;
+        let document = document.ok_or_else(|| removed(PublishedKind::Model, &named.name))?;
         Ok((version.clone(), document))
     }
 
-    /// The bundle of such a version.
-    pub async fn scored_bundle(
+    /// The file of such a version: a table with its cells, a model's bundle.
+    pub async fn published_file(
         &self,
-        name: &ModelName,
-        version: &LiveVersion,
-    ) -> Result<Bytes, Failure> {
-        let bundle = self.bundle(name, version).await?;
-        Ok(bundle.ok_or_else(|| removed_model(name))?)
-    }
-
-    /// The file of a version of a table, with its cells.
-    pub async fn table_file(
-        &self,
+        kind: PublishedKind,
         name: &ModelName,
         version: &LiveVersion,
     ) -> Result<Bytes, Failure> {
         let file = self.bundle(name, version).await?;
-        Ok(file.ok_or_else(|| removed(name))?)
+        Ok(file.ok_or_else(|| removed(kind, name))?)
     }
 }
 
 /// A version is named as long as it is complete: one whose files are gone was removed meanwhile.
-fn removed(name: &ModelName) -> Problem {
+fn removed(kind: PublishedKind, name: &ModelName) -> Problem {
     let detail =
-        format!("table {name} was removed meanwhile; GET /v2/models lists those there are");
-    Problem::new(ProblemType::UnknownTable, detail)
-}
-
-fn removed_model(name: &ModelName) -> Problem {
-    let detail =
-        format!("model {name} was removed meanwhile; GET /v2/models lists those there are");
-    Problem::new(ProblemType::UnknownModel, detail)
+        format!("{kind} {name} was removed meanwhile; GET /v2/models lists those there are");
+    let problem = match kind {
+        PublishedKind::Table => ProblemType::UnknownTable,
+        PublishedKind::Model | PublishedKind::Program => ProblemType::UnknownModel,
+    };
+    Problem::new(problem, detail)
 }
