@@ -21,6 +21,7 @@
 //! integers. What is promised is the error of the noise; the rest is measured on the calibration
 //! rows, and a model that is not faithful enough there is refused.
 
+mod answers;
 mod choice;
 mod circuit;
 mod curve;
@@ -72,12 +73,9 @@ impl Family for LookupModel {
             choice.budget = backend.budget(noise.value, noise.rows, choice.sums.scales.len());
             circuit.outputs[0].reply_bits = choice.budget.reply_bits;
         }
-        let warning = unlike::warning(setting, &layer.rows, |row| {
-            let forms = self.forms_of(row);
-            let mut forms = layer.curves.iter().zip(forms);
-            forms.any(|(curve, form)| !curve.reaches(form))
-                || choice.sums.leave(&self.raw_scores(row))
-        });
+        let tables = (layer.curves.as_slice(), &choice.sums);
+        let values = |row: &[f32]| self.forms_and_scores(row);
+        let warning = unlike::warning(setting, &layer.rows, tables, values);
         let planned = Planned {
             setting,
             circuit,
@@ -148,12 +146,15 @@ fn check(
         }
         _ => (too_far_off("scores", fidelity.error, most), LARGER_ERROR),
     };
-    let limit = limit();
-    Err(CompileError::Unfaithful {
+    Err(unfaithful(found, option, limit()))
+}
+
+const fn unfaithful(found: String, option: &'static str, limit: String) -> CompileError {
+    CompileError::Unfaithful {
         found,
         limit,
         option,
-    })
+    }
 }
 
 /// The options that ask for less of labels and of scores.
@@ -178,31 +179,6 @@ fn too_far_off(what: &str, error: f64, most: f64) -> String {
         percent(error),
         percent(most)
     )
-}
-
-/// Refuses what gives too few of the model's labels, or, where there are none, too inexact predictions;
-/// with what limits it.
-fn check_answers(
-    labels: Option<f64>,
-    error: f64,
-    options: &Options,
-    limit: impl FnOnce() -> String,
-) -> Result<(), CompileError> {
-    let (least, most) = (options.min_agreement, options.most_error());
-    let (found, option) = match labels {
-        Some(labels) if labels < least => (
-            too_few_labels("the label that the model gives", labels, least),
-            LOWER_AGREEMENT,
-        ),
-        None if error > most => (too_far_off("predictions", error, most), LARGER_ERROR),
-        _ => return Ok(()),
-    };
-    let limit = limit();
-    Err(CompileError::Unfaithful {
-        found,
-        limit,
-        option,
-    })
 }
 
 /// What most of a choice's error comes from, and what to try.

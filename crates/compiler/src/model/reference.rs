@@ -74,25 +74,27 @@ impl Estimator {
 impl LookupModel {
     /// Raw scores for a feature vector.
     pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
-        let values = functions_of(&self.functions, self.forms_of(features));
-        sums(&self.weights, &self.bias, &values)
+        self.forms_and_scores(features).1
     }
 
-    /// The values of all forms.
-    pub(crate) fn forms_of(&self, features: &[f32]) -> Vec<f64> {
-        self.forms.iter().map(|form| form.of(features)).collect()
+    /// The values of all forms, and the raw scores.
+    pub(crate) fn forms_and_scores(&self, features: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        let forms = self.forms.iter().map(|form| form.of(features));
+        let forms: Vec<f64> = forms.collect();
+        let values = functions_of(&self.functions, forms.clone());
+        let scores = sums(&self.weights, &self.bias, &values);
+        (forms, scores)
     }
 }
 
 impl LayeredModel {
     /// Raw scores for a feature vector.
     pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
-        let (_, values) = self.evaluated(features);
-        sums(&self.weights, &self.bias, &values)
+        self.forms_and_scores(features).1
     }
 
-    /// The values of all forms and of all functions, over all layers.
-    pub(crate) fn evaluated(&self, features: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    /// The values of all forms, over all layers, and the raw scores.
+    pub(crate) fn forms_and_scores(&self, features: &[f32]) -> (Vec<f64>, Vec<f64>) {
         let (mut forms, mut values) = (Vec::new(), Vec::new());
         for layer in &self.layers {
             let form = |(form, inner): (&LinearForm, &Vec<(u32, f64)>)| {
@@ -106,7 +108,8 @@ impl LayeredModel {
             values.extend(functions_of(&layer.functions, own.clone()));
             forms.extend(own);
         }
-        (forms, values)
+        let scores = sums(&self.weights, &self.bias, &values);
+        (forms, scores)
     }
 }
 

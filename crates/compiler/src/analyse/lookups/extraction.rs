@@ -205,16 +205,7 @@ impl<'p, 'a> Extraction<'p, 'a> {
             (BinaryFunction::Mul, factors),
             (BinaryFunction::Add, offsets),
         ] {
-            let right = builder.constant(node, Tensor::F64(numbers))?;
-            let left = value;
-            value = builder.push(
-                node,
-                Op::Binary {
-                    function,
-                    left,
-                    right,
-                },
-            )?;
+            value = with_numbers((builder, node), value, function, numbers)?;
         }
         self.no_further_than_zero(builder, node, combinations, value)
     }
@@ -248,17 +239,24 @@ impl<'p, 'a> Extraction<'p, 'a> {
             };
         }
         for (function, ends) in [(BinaryFunction::Max, least), (BinaryFunction::Min, most)] {
-            let right = builder.constant(node, Tensor::F64(ends))?;
-            let left = value;
-            value = builder.push(
-                node,
-                Op::Binary {
-                    function,
-                    left,
-                    right,
-                },
-            )?;
+            value = with_numbers((builder, node), value, function, ends)?;
         }
         Ok(value)
     }
+}
+
+/// A function of a value and of a number for each of its entries.
+fn with_numbers(
+    (builder, node): (&mut ProgramBuilder, &str),
+    left: ValueId,
+    function: BinaryFunction,
+    numbers: Vec<f64>,
+) -> Result<ValueId, CompileError> {
+    let right = builder.constant(node, Tensor::F64(numbers))?;
+    let op = Op::Binary {
+        function,
+        left,
+        right,
+    };
+    Ok(builder.push(node, op)?)
 }

@@ -86,8 +86,8 @@ impl<'a> LayerProblem<'a> {
         CompileError::check_functions(model.node(), model.forms.len())?;
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
-        let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
-        let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
+        let values = rows.iter().map(|row| model.forms_and_scores(row));
+        let (forms, scores): (Vec<Vec<f64>>, Vec<Vec<f64>>) = values.unzip();
         check_finite(model.node(), &indices, &scores)?;
         check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);

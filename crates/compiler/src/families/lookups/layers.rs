@@ -75,12 +75,9 @@ impl Family for LayeredModel {
         check(&choice.fidelity, setting.options, || {
             format!("it is limited by {}", found.limit())
         })?;
-        let warning = unlike::warning(setting, &problem.rows, |row| {
-            let (forms, _) = self.evaluated(row);
-            let mut forms = curves.iter().zip(forms);
-            forms.any(|(curve, form)| !curve.reaches(form))
-                || choice.sums.leave(&self.raw_scores(row))
-        });
+        let sums = &choice.sums;
+        let values = |row: &[f32]| self.forms_and_scores(row);
+        let warning = unlike::warning(setting, &problem.rows, (curves, sums), values);
         let looks_up = choice.work.lookups > 0;
         let bootstraps = circuit.bootstrap.is_some().then_some(choice.of.part);
         let planned = Planned {

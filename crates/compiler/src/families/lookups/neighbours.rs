@@ -38,7 +38,6 @@ mod simulate;
 mod tests;
 mod votes;
 
-use super::check_answers;
 use super::fidelity::Fidelity;
 use super::plan::Planned;
 use crate::cost::{Costs, Work};
@@ -61,8 +60,7 @@ impl Family for NeighbourModel {
         let backend = setting.backend;
         let problem = NeighbourProblem::of(self, setting)?;
         let choice = problem.choose()?;
-        let agreement = &choice.agreement;
-        check_answers(agreement.labels, agreement.error, setting.options, || {
+        choice.answers().check(setting.options, || {
             format!("node \"{}\" limits it, by {}", self.node, limit(&choice))
         })?;
         let circuit = choice.circuit(&problem);

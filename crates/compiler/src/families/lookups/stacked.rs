@@ -25,7 +25,6 @@ mod scores;
 mod search;
 mod simulate;
 
-use super::check_answers;
 use super::fidelity;
 use super::outputs::MARGIN_OF_COMPARED;
 use super::plan::feature_report;
@@ -47,8 +46,7 @@ impl Family for StackedModel {
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
         let problem = StackedProblem::of(self, setting)?;
         let choice = problem.choose()?;
-        let fidelity = &choice.fidelity;
-        check_answers(labels(fidelity), fidelity.error, setting.options, || {
+        choice.answers().check(setting.options, || {
             format!("node \"{}\" limits it, by {}", self.node, choice.limit())
         })?;
         Ok(problem.plan(choice))

@@ -5,6 +5,8 @@
 //! (prices of one day) a form can be small on all calibration rows and large on a row that breaks the
 //! rule, no cell of which is out of range: it wraps around, and the client has nothing to tell it by.
 
+use super::curve::Curve;
+use super::outputs::OutputSums;
 use crate::families::Setting;
 use crate::features::Features;
 use crate::simulate::Gaussian;
@@ -13,13 +15,19 @@ use std::collections::BTreeMap;
 /// Part of such rows that may leave the ranges without a word of it.
 const FEW: f64 = 0.01;
 
-/// What there is to say of such rows, as many as there are of `rows`; `leaves` tells whether a row leaves
-/// the range of a table or score.
+/// What there is to say of such rows, as many as there are of `rows`; `values` gives the forms and the
+/// scores of a row.
 pub(super) fn warning(
     setting: &Setting<'_>,
     rows: &[&[f32]],
-    leaves: impl Fn(&[f32]) -> bool,
+    (curves, sums): (&[Curve], &OutputSums),
+    values: impl Fn(&[f32]) -> (Vec<f64>, Vec<f64>),
 ) -> Option<String> {
+    let leaves = |row: &Vec<f32>| {
+        let (forms, scores) = values(row);
+        let mut forms = curves.iter().zip(forms);
+        forms.any(|(curve, form)| !curve.reaches(form)) || sums.leave(&scores)
+    };
     let mixed = mixed(setting, rows);
     let lost = mixed.iter().filter(|row| leaves(row)).count() as f64 / mixed.len().max(1) as f64;
     (lost > FEW).then(|| {

@@ -152,7 +152,8 @@ mod tests {
         let place = |index: usize| index as f32 / 7.0 - 1.0;
         let rows = (0..15).flat_map(|x| (0..15).map(move |y| [place(x), place(y)]));
         let rows: Vec<[f32; 2]> = rows.collect();
-        let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
+        let forms = rows.iter().map(|row| model.forms_and_scores(row).0);
+        let forms: Vec<Vec<f64>> = forms.collect();
         let mut curves = Vec::new();
         for layer in &model.layers {
             let (start, end) = (curves.len(), curves.len() + layer.forms.len());

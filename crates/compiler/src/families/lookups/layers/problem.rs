@@ -56,8 +56,8 @@ impl<'a> LayersProblem<'a> {
         }
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
-        let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
-        let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
+        let values = rows.iter().map(|row| model.forms_and_scores(row));
+        let (forms, scores): (Vec<Vec<f64>>, Vec<Vec<f64>>) = values.unzip();
         let first = model.layers.first().map_or("", |layer| &layer.node);
         check_finite(first, &indices, &forms)?;
         check_finite(first, &indices, &scores)?;

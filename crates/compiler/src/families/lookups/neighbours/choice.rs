@@ -1,5 +1,6 @@
 //! Points in integers: one candidate, with what it costs and gives.
 
+use super::super::answers::Answers;
 use super::super::circuit::packing_variance;
 use super::super::layer::BitColumns;
 use super::places::DistanceSteps;
@@ -156,6 +157,13 @@ impl NeighbourProblem<'_> {
 }
 
 impl NeighbourChoice {
+    pub(super) fn answers(&self) -> Answers {
+        Answers {
+            labels: self.agreement.labels,
+            error: self.agreement.error,
+        }
+    }
+
     pub(super) fn work(&self, problem: &NeighbourProblem<'_>) -> Work {
         let backend = problem.setting.backend;
         let selectors = self.grid.iter().map(|own| own.bits).sum();

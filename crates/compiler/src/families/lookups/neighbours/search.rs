@@ -1,8 +1,8 @@
 //! Key part, steps of the features, gadget: the cheapest that keep the labels, and predictions
 //! within the error that they may have, when the calibration rows are simulated.
 
+use super::super::answers::cheapest;
 use super::super::choice::GADGETS_BEFORE_BOOTSTRAPS as GADGETS;
-use super::super::fidelity::{AIM, STRICTER};
 use super::choice::{NeighbourChoice, work};
 use super::problem::{MARGIN, NeighbourProblem};
 use crate::cost::{Costs, Takes};
@@ -30,52 +30,26 @@ pub(super) struct NeighbourCandidate {
 impl NeighbourProblem<'_> {
     /// The cheapest choice that is faithful enough, or the most faithful one.
     pub(super) fn choose(&self) -> Result<NeighbourChoice, CompileError> {
-        let mut best: Option<(bool, NeighbourChoice)> = None;
-        for candidate in self.candidates() {
-            let Some(choice) = self.choice(candidate)? else {
-                continue;
-            };
-            if self.is_ample(&choice) {
-                return Ok(choice);
-            }
-            let is_enough = self.is_within(&choice, 1.0, 1.0);
-            let is_better = best.as_ref().is_none_or(|(was_enough, best)| {
-                let own = |choice: &NeighbourChoice| {
-                    let agreement = &choice.agreement;
-                    (agreement.labels.unwrap_or(1.0), -agreement.error)
-                };
-                (is_enough, own(&choice)) > (*was_enough, own(best))
-            });
-            if is_better {
-                best = Some((is_enough, choice));
-            }
-        }
-        best.map(|(_, choice)| choice)
-            .ok_or_else(|| CompileError::UnsupportedModel {
-                problem: format!(
-                    "node \"{}\" ranks {} points for {} neighbours, more than the noise of a bootstrap \
+        let choices = self.candidates().into_iter();
+        let choices = choices.map(|candidate| self.choice(candidate));
+        let has_room = |choice: &NeighbourChoice| choice.rounds.room() >= ROOM;
+        let best = cheapest(
+            choices,
+            self.setting.options,
+            NeighbourChoice::answers,
+            has_room,
+        )?;
+        best.ok_or_else(|| CompileError::UnsupportedModel {
+            problem: format!(
+                "node \"{}\" ranks {} points for {} neighbours, more than the noise of a bootstrap \
                      tells apart",
-                    self.model.node,
-                    self.points(),
-                    self.model.kept
-                ),
-                supported: "fewer points (a condensed or sampled training set) or fewer neighbours"
-                    .into(),
-            })
-    }
-
-    fn is_ample(&self, choice: &NeighbourChoice) -> bool {
-        let aim = self.setting.options.max_error.map_or(AIM, |_| 1.0);
-        choice.rounds.room() >= ROOM && self.is_within(choice, STRICTER, aim)
-    }
-
-    /// Whether so much of the labels that may differ differs, and of the error that may be is.
-    fn is_within(&self, choice: &NeighbourChoice, labels: f64, error: f64) -> bool {
-        let agreement = &choice.agreement;
-        match agreement.labels {
-            Some(own) => 1.0 - own <= labels * (1.0 - self.setting.options.min_agreement),
-            None => agreement.error <= error * self.setting.options.most_error(),
-        }
+                self.model.node,
+                self.points(),
+                self.model.kept
+            ),
+            supported: "fewer points (a condensed or sampled training set) or fewer neighbours"
+                .into(),
+        })
     }
 
     /// By price.

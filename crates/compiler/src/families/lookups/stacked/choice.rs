@@ -1,11 +1,12 @@
 //! Trees over numbers as a candidate has them: circuit, noise, what becomes of the calibration rows.
 
+use super::super::answers::Answers;
 use super::super::fidelity::{Fidelity, SimulatedModel};
 use super::super::layers::BootstrapPart;
 use super::super::outputs::OutputSums;
 use super::circuit::StackedCircuit;
 use super::forms::{self, FittedForms};
-use super::problem::StackedProblem;
+use super::problem::{StackedProblem, labels};
 use super::search::StackedCandidate;
 use super::simulate::SimulatedTrees;
 use crate::backend::Budget;
@@ -140,6 +141,13 @@ impl StackedProblem<'_> {
 }
 
 impl StackedChoice {
+    pub(super) fn answers(&self) -> Answers {
+        Answers {
+            labels: labels(&self.fidelity),
+            error: self.fidelity.error,
+        }
+    }
+
     /// Bits of the worst score's range that its precision leaves.
     pub(super) fn bits(&self) -> f64 {
         let fidelity = Fidelity {

@@ -1,13 +1,13 @@
 //! Key part, gadget of the selectors, steps of the features: the cheapest that keep the labels, and
-//! predictions within a hundredth of their range, when the calibration rows are simulated.
+//! predictions within the error that they may have, when the calibration rows are simulated.
 
+use super::super::answers::cheapest;
 use super::super::choice::gadget;
-use super::super::fidelity::{AIM, STRICTER};
 use super::super::layers::{BootstrapPart, bootstrap_parts};
 use super::choice::StackedChoice;
 use super::circuit::StackedCircuit;
 use super::forms::{self, ERRORS, FittedForms, fitted};
-use super::problem::{StackedProblem, labels};
+use super::problem::StackedProblem;
 use crate::cost::{Costs, Takes};
 use crate::error::CompileError;
 use cipherfn_protocol::specs::{Bits, Gadget};
@@ -31,37 +31,16 @@ pub(super) struct StackedCandidate {
 impl StackedProblem<'_> {
     /// The cheapest choice that is faithful enough, or the most faithful one.
     pub(super) fn choose(&self) -> Result<StackedChoice, CompileError> {
-        let mut best: Option<(bool, StackedChoice)> = None;
-        for candidate in self.candidates()? {
-            let Some(choice) = self.choice(&candidate)? else {
-                continue;
-            };
-            if self.is_within(&choice, STRICTER, AIM) {
-                return Ok(choice);
-            }
-            let is_enough = self.is_within(&choice, 1.0, 1.0);
-            let own = |choice: &StackedChoice| {
-                let fidelity = &choice.fidelity;
-                (labels(fidelity).unwrap_or(1.0), -fidelity.error)
-            };
-            let is_better = best.as_ref().is_none_or(|(was_enough, best)| {
-                (is_enough, own(&choice)) > (*was_enough, own(best))
-            });
-            if is_better {
-                best = Some((is_enough, choice));
-            }
-        }
+        let candidates = self.candidates()?;
+        let choices = candidates.iter().map(|candidate| self.choice(candidate));
+        let best = cheapest(
+            choices,
+            self.setting.options,
+            StackedChoice::answers,
+            |_| true,
+        )?;
         let node = self.model.node.clone();
-        best.map(|(_, choice)| choice)
-            .ok_or(CompileError::NoisyLayer { node })
-    }
-
-    /// Whether so much of the labels that may differ differs, or of the error that may be is.
-    fn is_within(&self, choice: &StackedChoice, part: f64, error: f64) -> bool {
-        match labels(&choice.fidelity) {
-            Some(own) => 1.0 - own <= part * (1.0 - self.setting.options.min_agreement),
-            None => choice.fidelity.error <= error * self.setting.options.most_error(),
-        }
+        best.ok_or(CompileError::NoisyLayer { node })
     }
 
     /// By price.
