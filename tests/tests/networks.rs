@@ -228,6 +228,59 @@ fn rows_outside_the_range_are_marked() -> Result<()> {
     Ok(())
 }
 
+/// All test rows of regressors, neighbours and centres, for the figures of docs/benchmarks.md.
+#[test]
+#[ignore = "minutes of look-ups"]
+fn encrypted_numbers_on_all_rows() -> Result<()> {
+    for name in [
+        "mlp100_diabetes",
+        "svr_rbf_diabetes",
+        "gpr_diabetes",
+        "kmeans_iris",
+        "knn_iris",
+        "knnreg_diabetes",
+    ] {
+        let both = Both::of(name)?;
+        let rows = both.rows(name, usize::MAX)?;
+        let start = Instant::now();
+        let reply = both.reply(rows.clone())?;
+        let seconds = start.elapsed().as_secs_f64() / rows.len() as f64;
+        let expected = std::fs::read_to_string(library_models().join(name).join("expected.csv"))?;
+        let last = |line: &str| line.rsplit(',').next().unwrap_or_default().parse::<f64>();
+        let expected = expected.lines().skip(1).map(last);
+        let expected = expected.collect::<std::result::Result<Vec<_>, _>>()?;
+        let range = expected.iter().copied().fold(f64::MIN, f64::max)
+            - expected.iter().copied().fold(f64::MAX, f64::min);
+        let (mut remarked, mut squares, mut largest, mut same) = (0, 0.0, 0.0_f64, 0);
+        for (answer, wanted) in both.answers(&rows, &reply)?.iter().zip(expected) {
+            if answer.remark.is_some() {
+                remarked += 1;
+                continue;
+            }
+            let prediction = answer.prediction.as_ref().ok_or("a row failed")?;
+            let off = (prediction.outputs[0].to_texts()[0].parse::<f64>()? - wanted).abs() / range;
+            squares += off * off;
+            largest = largest.max(off);
+            same += usize::from(off == 0.0);
+        }
+        let (noise, worst) = both.noise(&rows, &reply)?;
+        let within = rows.len() - remarked;
+        println!(
+            "{name}: {within} rows inside the features' ranges of {}, {seconds:.3} s a row, {same} as the \
+             library has them, off by {:.2} % of the range (root mean square), {:.2} % at most; noise 2^{:.2}, \
+             2^{:.2} at most, predicted 2^{:.2}",
+            rows.len(),
+            100.0 * (squares / within as f64).sqrt(),
+            100.0 * largest,
+            noise.log2(),
+            worst.log2(),
+            both.predicted.log2()
+        );
+        assert!(squares / (within as f64) < 0.02 * 0.02, "{name}");
+    }
+    Ok(())
+}
+
 /// All test rows, for the figures of docs/benchmarks.md.
 #[test]
 #[ignore = "minutes of look-ups"]
