@@ -1,5 +1,10 @@
 //! What can go wrong with a service.
 
+mod problems;
+mod words;
+
+pub use words::Skew;
+
 use super::manifest::ManifestError;
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
@@ -9,11 +14,11 @@ use cipherfn_client::{ClientError, Remedy};
 use cipherfn_frame::plan::ScoreError;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::trainings::TrainingId;
-use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{ModelName, Problem};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_training::TrainingError;
-use std::fmt;
+use words::{after, quoted, refusal, request_id};
 
 /// Why a service did not do what was asked. Messages hold no token, no signature and no presigned
 /// URL.
@@ -521,82 +526,6 @@ impl ServiceError {
             _ => None,
         }
     }
-
-    /// In the words of a request for `model`.
-    pub(crate) fn about_model(self, url: &str, model: &ModelName) -> Self {
-        match self.problem() {
-            Some(problem) if problem.kind == ProblemType::UnknownModel => Self::UnknownModel {
-                url: url.to_owned(),
-                model: model.clone(),
-            },
-            _ => self,
-        }
-    }
-
-    /// In the words of a request for `table`.
-    pub(crate) fn about_table(self, url: &str, table: &ModelName) -> Self {
-        match self.about_model(url, table) {
-            Self::UnknownModel { url, model } => Self::UnknownTable { url, table: model },
-            other => other,
-        }
-    }
-
-    /// Whether the service has no such route: that of a version before does not have the newest.
-    pub(crate) fn is_no_route(&self) -> bool {
-        match self {
-            Self::Problem { problem, .. } => problem.kind == ProblemType::UnknownRoute,
-            // The HTTP API in front of the functions knows the routes too.
-            Self::Status { status, .. } => *status == 404,
-            _ => false,
-        }
-    }
-
-    /// Whether it is a problem of this kind.
-    pub(crate) fn is_of(&self, kind: ProblemType) -> bool {
-        self.problem().is_some_and(|problem| problem.kind == kind)
-    }
-
-    /// In the words of a request about `key`.
-    pub(crate) fn about_key(self, key: KeyId) -> Self {
-        let Self::Problem { problem, .. } = &self else {
-            return self;
-        };
-        let detail = problem.detail.clone();
-        match problem.kind {
-            ProblemType::UnknownKey => Self::UnknownKey { key },
-            ProblemType::KeyExpired => Self::KeyExpired { key },
-            ProblemType::KeyNotActive => Self::KeyNotActive { key, detail },
-            ProblemType::KeyRejected => Self::KeyRejected {
-                key,
-                reason: detail,
-            },
-            ProblemType::KeyConflict => Self::KeyConflict { key, detail },
-            ProblemType::KeyQuota => Self::KeyQuota { key, detail },
-            ProblemType::MissingKeyPart => match problem.missing_part.clone() {
-                Some(part) => Self::MissingKeyPart { key, part },
-                None => self,
-            },
-            _ => self,
-        }
-    }
-}
-
-/// How far this machine's clock is from the service's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skew {
-    /// Seconds that the service's clock is ahead of this one; negative where it is behind.
-    pub ahead: i64,
-}
-
-impl fmt::Display for Skew {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = if self.ahead > 0 { "behind" } else { "ahead of" };
-        let minutes = self.ahead.unsigned_abs() / 60;
-        write!(
-            f,
-            "; this machine's clock is {minutes} minutes {direction} the service's: set it right"
-        )
-    }
 }
 
 impl From<ClientError> for ServiceError {
@@ -620,38 +549,5 @@ impl From<LeafError> for ServiceError {
 impl From<KeyRingError> for ServiceError {
     fn from(error: KeyRingError) -> Self {
         Self::KeyRing(Box::new(error))
-    }
-}
-
-/// What 401 and 403 mean.
-const fn refusal(status: u16) -> &'static str {
-    if status == 401 {
-        "does not know who is calling"
-    } else {
-        "does not let this caller in"
-    }
-}
-
-fn after(attempts: u32) -> String {
-    if attempts > 1 {
-        format!(" after {attempts} attempts")
-    } else {
-        String::new()
-    }
-}
-
-fn request_id(problem: &Problem) -> String {
-    problem
-        .request_id
-        .as_ref()
-        .map(|id| format!(" (request {id})"))
-        .unwrap_or_default()
-}
-
-fn quoted(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(": {text:?}")
     }
 }
