@@ -5,26 +5,33 @@ mod cells;
 mod frame;
 mod kept;
 mod keys;
+mod models;
 mod query;
 mod run;
 mod schema;
+mod tables;
 
 pub(crate) use answer::FrameAnswer;
 pub(crate) use frame::Frame;
 pub(crate) use kept::{KeptFrame, delete_frame, list_frames};
 pub(crate) use keys::FrameKeys;
+pub(crate) use models::FrameModel;
 pub(crate) use query::FrameQuery;
 pub(crate) use schema::FrameSchema;
+pub(crate) use tables::ClearTable;
 
 use crate::error::Failure;
 use cipherfn_client::frames::{ColumnError, FrameError, FrameFileError, RefreshFrameError};
 use cipherfn_frame::cells::CellError;
 use cipherfn_frame::file::FileError;
 use cipherfn_frame::kept::KeptError;
-use cipherfn_frame::plan::PlanError;
+use cipherfn_frame::plain::PlainError;
+use cipherfn_frame::plan::{PlanError, ScoreError};
 use cipherfn_frame::reply::ReplyError;
 use cipherfn_frame::schema::SchemaError;
-use cipherfn_serving::frames::{FrameError as PassError, FrameQueryError, ReadError};
+use cipherfn_serving::frames::{
+    BundleScoreError, FrameError as PassError, FrameQueryError, ReadError,
+};
 
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
@@ -112,6 +119,11 @@ impl From<FrameQueryError> for Failure {
                 &error,
                 Some("encrypt all frames with the same keys= and gadget=".into()),
             ),
+            FrameQueryError::NoWeights { .. } => Self::named(
+                "PlanError",
+                &error,
+                Some("collect(client) asks the service that has published it".into()),
+            ),
             error => Self::named("PlanError", &error, None),
         }
     }
@@ -139,7 +151,10 @@ macro_rules! from {
     };
 }
 from!(
+    BundleScoreError,
     FileError,
+    PlainError,
+    ScoreError,
     PassError,
     ReadError,
     ReplyError,

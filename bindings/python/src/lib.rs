@@ -32,8 +32,8 @@ mod _native {
     use super::compile::compile;
     #[pymodule_export]
     use super::frames::{
-        Frame, FrameAnswer, FrameKeys, FrameQuery, FrameSchema, KeptFrame, delete_frame,
-        list_frames,
+        ClearTable, Frame, FrameAnswer, FrameKeys, FrameModel, FrameQuery, FrameSchema, KeptFrame,
+        delete_frame, list_frames,
     };
     #[pymodule_export]
     use super::keys::Keys;

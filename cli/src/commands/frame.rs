@@ -160,7 +160,7 @@ fn read(source: &InputSource, hasher: Option<&NameHasher>) -> Result<Loaded> {
             ),
         };
         let mut reader = FrameReader::open(input)?;
-        let head = names::revealed(reader.head().clone(), hasher);
+        let head = reader.head().clone().revealed(hasher);
         let frame = StoredFrame::read(&mut reader)?;
         let keys = reader.keys().to_vec();
         Ok::<_, anyhow::Error>(Loaded::Frame { head, keys, frame })
@@ -175,7 +175,7 @@ fn given(sources: &[InputSource], hasher: Option<&NameHasher>) -> Result<PlanInp
         match open(source).with_context(|| source.name())? {
             Opened::Frame(input) => {
                 let reader = FrameReader::open(input).with_context(|| source.name())?;
-                let head = names::revealed(reader.head().clone(), hasher);
+                let head = reader.head().clone().revealed(hasher);
                 let rows = head.schema.rows().count.unwrap_or_default();
                 given.heads.push((head, rows as usize));
             }

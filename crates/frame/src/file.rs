@@ -13,7 +13,7 @@
 //! In this order: a head; parts of the key, or none; a part of tables for each look-up of the schema,
 //! in its order; rows; an end, without which a file is truncated.
 
-use crate::schema::{Schema, SchemaError};
+use crate::schema::{NameHasher, Schema, SchemaError};
 use cipherfn_protocol::api::frames::GadgetDocument;
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::message::KeyId;
@@ -37,6 +37,33 @@ pub struct FileHead {
     pub parameter_set: ParameterSetTag,
     /// The gadget of its selectors.
     pub gadget: Gadget,
+}
+
+impl FileHead {
+    /// With its names, as far as a key ring knows them by their hashes.
+    pub fn revealed(self, hasher: Option<&NameHasher>) -> Self {
+        match hasher {
+            Some(hasher) => Self {
+                schema: hasher.reveal(&self.schema),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// The same of a head that a service says.
+    ///
+    /// # Errors
+    /// Names in the clear of what the key ring has hashed ([`NameHasher::reveal_said`]).
+    pub fn revealed_said(self, hasher: Option<&NameHasher>) -> Result<Self, SchemaError> {
+        match hasher {
+            Some(hasher) => Ok(Self {
+                schema: hasher.reveal_said(&self.schema)?,
+                ..self
+            }),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Consecutive rows, encrypted.

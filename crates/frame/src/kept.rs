@@ -1,7 +1,7 @@
 //! Frames that a service keeps, by what it says of them.
 
 use crate::file::FileHead;
-use crate::schema::{Schema, SchemaError};
+use crate::schema::{NameHasher, Schema, SchemaError};
 use cipherfn_protocol::api::frames::{FrameId, FrameStatus, GadgetError, ListedFrame};
 use cipherfn_protocol::specs::Gadget;
 
@@ -49,6 +49,23 @@ pub enum KeptError {
         /// What is wrong.
         source: GadgetError,
     },
+}
+
+/// The frame of a name or an id in a service's list, which may have the hash of its name.
+///
+/// # Errors
+/// Those of [`named`].
+pub fn find<'a>(
+    list: &'a [ListedFrame],
+    name: &str,
+    hasher: Option<&NameHasher>,
+) -> Result<&'a ListedFrame, KeptError> {
+    let hashed = hasher.map(|hasher| hasher.frame(name));
+    let is_hashed = list
+        .iter()
+        .any(|frame| hashed.as_ref() == Some(&frame.name));
+    let hashed = hashed.filter(|_| is_hashed);
+    named(list, hashed.as_deref().unwrap_or(name))
 }
 
 /// The frame of a name or an id in a service's list.

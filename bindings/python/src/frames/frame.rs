@@ -12,6 +12,7 @@ use cipherfn_client::frames::{EncryptedFile, Tables};
 use cipherfn_frame::cells::Units;
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::pieces::Pieces;
+use cipherfn_frame::schema::NameForm;
 use cipherfn_protocol::api::frames::GadgetDocument;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_serving::frames::StoredFrame;
@@ -35,6 +36,7 @@ pub(crate) struct Frame {
 struct Encryption {
     gadget: (u32, u32),
     pad_to: Option<u64>,
+    hash_names: bool,
 }
 
 #[pymethods]
@@ -52,7 +54,7 @@ impl Frame {
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<Self> {
         let batches = table.batches()?;
-        let (schema, keys) = (schema.0.clone(), keys.clone());
+        let (schema, keys) = (schema.in_names()?, keys.clone());
         let (base_log, levels) = settings.gadget;
         let gadget = Gadget::try_from(GadgetDocument { base_log, levels });
         let gadget = gadget.map_err(|error| {
@@ -76,7 +78,15 @@ impl Frame {
                 Ok(())
             })?;
             let size = schema.rows().holding(count, settings.pad_to)?;
-            let whole = schema.clone().with_rows(size);
+            let mut whole = schema.clone().with_rows(size);
+            if settings.hash_names {
+                whole = whole.to_be_hashed();
+            }
+            match whole.names() {
+                NameForm::ToHash => whole = keys.hash_names(&whole)?,
+                NameForm::Clear => keys.keep_clear(whole.name())?,
+                NameForm::Hashed(_) | NameForm::Revealed(_) => {}
+            }
             let mut file =
                 EncryptedFile::new(Vec::new(), &keys.secret, &whole, gadget, &[], tables)?;
             for row in rows {
@@ -84,14 +94,14 @@ impl Frame {
                 file.row(row)?;
                 watch.add(1);
             }
-            Self::read(file.finish()?)
+            Self::read(file.finish()?, &keys)
         })
     }
 
-    /// From the bytes of a file.
+    /// From the bytes of a file; hashed names are those that the keys' ring knows.
     #[staticmethod]
-    fn from_bytes(bytes: Vec<u8>) -> PyResult<Self> {
-        Ok(Self::read(bytes)?)
+    fn from_bytes(bytes: Vec<u8>, keys: &FrameKeys) -> PyResult<Self> {
+        Ok(Self::read(bytes, keys)?)
     }
 
     /// The file.
@@ -135,23 +145,26 @@ impl Frame {
             while let Some(piece) = cutter.next_piece()? {
                 pieces.push(piece);
             }
+            if *own.head.schema.names() == NameForm::Clear {
+                ring.keep_clear(own.head.schema.name())?;
+            }
             register(&connection, &ring, &own.head).await?;
             let of = pieces.iter().map(|piece| piece.len() as u64).sum();
             let uploaded = connection.upload_frame(pieces.into_iter(), |bytes| told.set(bytes, of));
-            KeptFrame::of(&uploaded.await?)
+            KeptFrame::of(&uploaded.await?, &ring)
         })
     }
 }
 
 impl Frame {
     /// Reads all of a file, so that it is known to be whole.
-    fn read(bytes: Vec<u8>) -> Result<Self> {
+    fn read(bytes: Vec<u8>, keys: &FrameKeys) -> Result<Self> {
         let mut reader = FrameReader::open(Cursor::new(bytes.as_slice()))?;
         let mut rows = 0;
         while let Some(more) = reader.next_rows()? {
             rows += more.rows as usize;
         }
-        let head = Arc::new(reader.head().clone());
+        let head = Arc::new(keys.revealed(reader.head().clone())?);
         Ok(Self {
             bytes: Arc::new(bytes),
             head,

@@ -6,7 +6,7 @@ use crate::service::{Service, json};
 use crate::wait::{Stop, Waiting};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::file::FileHead;
-use cipherfn_frame::kept::{head, named};
+use cipherfn_frame::kept::{find, head};
 use cipherfn_protocol::api::frames::{FrameId, FrameStatus};
 use cipherfn_scheme::parameters::ParameterSet;
 use pyo3::prelude::*;
@@ -34,11 +34,12 @@ impl KeptFrame {
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<Self> {
         let (connection, watch) = service.open();
+        let ring = service.ring.clone();
         let waiting = Waiting { py, tell, stop };
         waiting.request(&watch, move || async move {
             let list = connection.frames().await?.frames;
-            let id = named(&list, &name)?.frame;
-            Self::of(&connection.frame(id).await?)
+            let id = find(&list, &name, ring.name_hasher()?.as_ref())?.frame;
+            Self::of(&connection.frame(id).await?, &ring)
         })
     }
 
@@ -65,11 +66,11 @@ impl KeptFrame {
 }
 
 impl KeptFrame {
-    pub(super) fn of(status: &FrameStatus) -> Result<Self> {
+    pub(super) fn of(status: &FrameStatus, ring: &KeyRing) -> Result<Self> {
         let (head, rows) = head(status)?;
         Ok(Self {
             id: status.frame,
-            head: Arc::new(head),
+            head: Arc::new(head.revealed_said(ring.name_hasher()?.as_ref())?),
             rows,
         })
     }
@@ -85,11 +86,17 @@ pub(crate) fn list_frames(
     stop: Option<Bound<'_, Stop>>,
 ) -> PyResult<String> {
     let (connection, watch) = service.open();
+    let ring = service.ring.clone();
     let waiting = Waiting { py, tell, stop };
-    waiting.request(
-        &watch,
-        move || async move { json(&connection.frames().await?) },
-    )
+    waiting.request(&watch, move || async move {
+        let mut list = connection.frames().await?;
+        if let Some(hasher) = ring.name_hasher()? {
+            for frame in &mut list.frames {
+                frame.name = hasher.shown(&frame.name);
+            }
+        }
+        json(&list)
+    })
 }
 
 /// Deletes a frame from a service, by its id.

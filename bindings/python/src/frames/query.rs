@@ -4,7 +4,9 @@ use super::answer::{FrameAnswer, decrypted};
 use super::frame::Frame;
 use super::kept::{KeptFrame, require_key};
 use super::keys::FrameKeys;
+use super::models::{FrameModel, scores};
 use super::run::{Run, none};
+use super::tables::ClearTable;
 use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::wait::{Stop, Waiting, Watch};
@@ -12,6 +14,7 @@ use cipherfn_client::frames::{Behind, KeyHolder};
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::Reply;
+use cipherfn_frame::schema::{NameForm, Schema};
 use cipherfn_protocol::api::frames::ROWS_TOGETHER;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::ExpandedEvaluationKey;
@@ -23,20 +26,49 @@ use pyo3::prelude::*;
 use std::io::Cursor;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A frame here, or one that a service keeps.
+/// What a plan names: a frame here, one that a service keeps, or a table in the clear.
 #[derive(FromPyObject)]
-enum Either<'py> {
+enum Given<'py> {
     Here(PyRef<'py, Frame>),
     Kept(PyRef<'py, KeptFrame>),
+    Table(PyRef<'py, ClearTable>),
 }
 
-impl Either<'_> {
-    fn head(&self) -> (FileHead, usize) {
-        match self {
-            Self::Here(frame) => (FileHead::clone(&frame.head), frame.rows),
-            Self::Kept(frame) => (FileHead::clone(&frame.head), frame.rows),
+/// What is public of all that a plan names.
+struct Public {
+    heads: Vec<(FileHead, usize)>,
+    tables: Vec<Schema>,
+}
+
+impl Public {
+    fn of(given: &[Given<'_>]) -> Self {
+        let (mut heads, mut tables) = (Vec::new(), Vec::new());
+        for own in given {
+            match own {
+                Given::Here(frame) => heads.push((FileHead::clone(&frame.head), frame.rows)),
+                Given::Kept(frame) => heads.push((FileHead::clone(&frame.head), frame.rows)),
+                Given::Table(table) => tables.push(table.schema.clone()),
+            }
         }
+        Self { heads, tables }
     }
+
+    /// Schemas of frames, then those of tables.
+    fn schemas(&self) -> Vec<Schema> {
+        let frames = self.heads.iter().map(|(head, _)| head.schema.clone());
+        frames.chain(self.tables.iter().cloned()).collect()
+    }
+}
+
+/// Tables in the clear, and by whom a query is evaluated: models of files become part of a plan that a
+/// service evaluates.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Asked<'py> {
+    min_bits: Option<f64>,
+    stages: bool,
+    models: Vec<PyRef<'py, FrameModel>>,
+    by_service: bool,
 }
 
 /// A plan, and what it becomes for frames: one stage if it is levelled.
@@ -49,22 +81,21 @@ pub(crate) struct FrameQuery {
 
 #[pymethods]
 impl FrameQuery {
-    /// A plan as JSON or SQL, for frames of whose answer every column has to have so many bits; `None`
-    /// for all of them. With `stages` as many as it takes.
+    /// A plan as JSON or SQL, for frames and tables of whose answer every column has to have so many bits;
+    /// `None` for all of them. With `stages` as many as it takes.
     #[new]
-    fn new(
-        plan: &str,
-        frames: Vec<Either<'_>>,
-        min_bits: Option<f64>,
-        stages: bool,
-    ) -> PyResult<Self> {
-        let demand = demand(min_bits)?;
-        let (plan, heads) = read(plan, &frames)?;
+    fn new(plan: &str, given: Vec<Given<'_>>, asked: Asked<'_>) -> PyResult<Self> {
+        let demand = demand(asked.min_bits)?;
+        let public = Public::of(&given);
+        let plan = read(plan, &public)?;
+        let plan = plan.with_scores(&scores(&asked.models, asked.by_service)?);
+        let plan = plan.map_err(Failure::from)?;
         let sums = SumRows::Fitting(demand);
-        let stages = if stages {
-            prepare_stages(&plan, &heads, &[], sums, demand)
+        let Public { heads, tables } = &public;
+        let stages = if asked.stages {
+            prepare_stages(&plan, heads, tables, sums, demand)
         } else {
-            prepare_query(&plan, &heads, &[], sums, demand).map(|stage| vec![stage])
+            prepare_query(&plan, heads, tables, sums, demand).map(|stage| vec![stage])
         };
         let (first, _) = heads.first().ok_or_else(none)?;
         Ok(Self {
@@ -75,8 +106,8 @@ impl FrameQuery {
 
     /// A plan, JSON or SQL, as JSON.
     #[staticmethod]
-    fn read(plan: &str, frames: Vec<Either<'_>>) -> PyResult<String> {
-        let (plan, _) = read(plan, &frames)?;
+    fn read(plan: &str, given: Vec<Given<'_>>) -> PyResult<String> {
+        let plan = read(plan, &Public::of(&given))?;
         let json = plan.to_json().map_err(Failure::from)?;
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
@@ -102,12 +133,13 @@ impl FrameQuery {
             .collect()
     }
 
-    /// Evaluates it here, and decrypts. The frames are those that it was made for, in their order.
-    #[pyo3(signature = (frames, keys, tell=None, stop=None))]
+    /// Evaluates it here, and decrypts. Frames and tables are those that it was made for, in their order.
+    #[pyo3(signature = (frames, tables, keys, tell=None, stop=None))]
     fn collect(
         &self,
         py: Python<'_>,
         frames: Vec<PyRef<'_, Frame>>,
+        tables: Vec<PyRef<'_, ClearTable>>,
         keys: &FrameKeys,
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
@@ -115,6 +147,7 @@ impl FrameQuery {
         self.require()?;
         let (stages, gadget) = (Arc::clone(&self.stages), self.gadget);
         let frames: Vec<Frame> = frames.iter().map(|frame| Frame::clone(frame)).collect();
+        let tables: Vec<ClearTable> = tables.iter().map(|own| ClearTable::clone(own)).collect();
         let keys = keys.clone();
         let waiting = Waiting { py, tell, stop };
         waiting.compute(move |watch| {
@@ -123,10 +156,15 @@ impl FrameQuery {
                 frame.stored()
             });
             let mut stored = given.collect::<Result<Vec<_>>>()?;
+            let set = stages.first().ok_or_else(none)?.query.set;
+            let tables = tables.iter();
+            let tables = tables.map(|own| Ok(StoredFrame::plain(set, own.with_cells()?.clone())));
+            let tables = tables.collect::<Result<Vec<_>>>()?;
             let mut holder = KeyHolder::new(&keys.secret, gadget);
             for PreparedStage { query, stage, .. } in stages.iter() {
+                let all: Vec<&StoredFrame> = stored.iter().chain(&tables).collect();
                 let places = query.places.iter();
-                let scanned: Vec<&StoredFrame> = places.map(|place| &stored[*place]).collect();
+                let scanned: Vec<&StoredFrame> = places.map(|place| all[*place]).collect();
                 let reply = evaluate(query, keys.expanded()?, &scanned, watch)?;
                 let table = decrypted(query, &keys.secret, &reply)?;
                 match holder.behind(stage, table)? {
@@ -143,24 +181,27 @@ impl FrameQuery {
 
     /// Lets a service evaluate it that keeps the frames, and decrypts. Frames between stages are deleted
     /// there, whatever happens.
-    #[pyo3(signature = (service, frames, rows_a_part=None, tell=None, stop=None))]
+    #[pyo3(signature = (service, frames, tables, rows_a_part=None, tell=None, stop=None))]
     fn ask(
         &self,
         py: Python<'_>,
         service: &Service,
         frames: Vec<PyRef<'_, KeptFrame>>,
+        tables: Vec<PyRef<'_, ClearTable>>,
         rows_a_part: Option<u64>,
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<FrameAnswer> {
         self.require()?;
         let (connection, watch) = service.open();
+        let tables = tables.iter().map(|table| table.published());
         let added = Arc::new(Mutex::new(Vec::new()));
         let run = Run {
             connection: connection.clone(),
             stages: Arc::clone(&self.stages),
             gadget: self.gadget,
             kept: frames.iter().map(|frame| frame.id).collect(),
+            tables: tables.collect::<Result<_>>()?,
             rows_a_part,
             added: Arc::clone(&added),
         };
@@ -202,10 +243,10 @@ impl FrameQuery {
 
 impl FrameQuery {
     fn require(&self) -> Result<()> {
-        let stages = self.stages.iter();
-        Ok(stages
-            .map(PreparedStage::require)
-            .collect::<std::result::Result<(), _>>()?)
+        for stage in self.stages.iter() {
+            stage.require()?;
+        }
+        Ok(())
     }
 }
 
@@ -221,16 +262,30 @@ fn demand(min_bits: Option<f64>) -> Result<Demand> {
     }
 }
 
-/// A plan, JSON or SQL, and the heads of its frames.
-fn read(plan: &str, frames: &[Either<'_>]) -> Result<(Plan, Vec<(FileHead, usize)>)> {
-    let heads: Vec<_> = frames.iter().map(Either::head).collect();
-    let schemas: Vec<_> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+/// A plan, JSON or SQL.
+fn read(plan: &str, public: &Public) -> Result<Plan> {
+    let schemas = public.schemas();
     let plan = if plan.trim_start().starts_with('{') {
         Plan::from_json(plan.as_bytes())
     } else {
         Plan::from_sql(plan, &schemas)
     };
-    Ok((plan?, heads))
+    plan.map_err(|error| {
+        let hidden = schemas.iter().find_map(|schema| match schema.names() {
+            NameForm::Hashed(id) => Some((schema.name(), id)),
+            NameForm::Clear | NameForm::ToHash | NameForm::Revealed(_) => None,
+        });
+        let Some((frame, id)) = hidden else {
+            return error.into();
+        };
+        Failure::Named {
+            class: "PlanError",
+            message: error.to_string(),
+            remedy: Some(format!(
+                "names of frame {frame} are hashed by secret {id}, which is in the names.key of another key ring; copy it into this one"
+            )),
+        }
+    })
 }
 
 /// Steps as a tree, passes, columns, and the key holder's part, a line each.
@@ -259,15 +314,15 @@ fn evaluate(
     frames: &[&StoredFrame],
     watch: &Watch,
 ) -> Result<Reply> {
-    let passes = &prepared.passes.passes;
+    let passes = prepared.passes_of(frames, &[])?;
     let of = passes
         .iter()
         .map(|pass| prepared.rows_of(pass) as u64)
         .sum();
     let mut results = Vec::with_capacity(passes.len());
     let mut done = 0;
-    for _ in passes {
-        let mut run = PassRun::new(key, passes, frames, &results)?;
+    for _ in &passes {
+        let mut run = PassRun::new(key, &passes, frames, &results)?;
         for first in (0..run.rows()).step_by(ROWS_TOGETHER as usize) {
             watch.check()?;
             let end = run.rows().min(first + ROWS_TOGETHER as usize);

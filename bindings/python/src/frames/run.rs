@@ -7,8 +7,8 @@ use cipherfn_frame::answer::Table;
 use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::pieces::Pieces;
 use cipherfn_frame::reply::Reply;
-use cipherfn_protocol::api::ProblemType;
-use cipherfn_protocol::api::frames::{FrameId, FrameQuery as Asked};
+use cipherfn_protocol::api::frames::{FrameId, FrameQuery as Asked, PublishedVersion};
+use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::SecretKey;
 use cipherfn_serving::frames::{Demand, PreparedQuery, PreparedStage};
@@ -21,6 +21,7 @@ pub(super) struct Run {
     pub(super) gadget: Gadget,
     /// The frames so far.
     pub(super) kept: Vec<FrameId>,
+    pub(super) tables: Vec<PublishedVersion>,
     pub(super) rows_a_part: Option<u64>,
     /// Those of them that have to go.
     pub(super) added: Arc<Mutex<Vec<FrameId>>>,
@@ -36,20 +37,63 @@ impl Run {
             demand,
         } in stages.iter()
         {
-            let reply = answer(
-                &self.connection,
-                query,
-                *demand,
-                &self.kept,
-                self.rows_a_part,
-            );
-            let table = decrypted(query, secret, &reply.await?)?;
+            let reply = self.answer(query, *demand).await?;
+            let table = decrypted(query, secret, &reply)?;
             match holder.behind(stage, table)? {
                 Behind::Answer(table) => return Ok(table),
                 Behind::Frame(file) => self.add(&file).await?,
             }
         }
         Err(none())
+    }
+
+    /// The service's answer to a query on frames that it keeps, with what it has published.
+    async fn answer(&self, prepared: &PreparedQuery, demand: Demand) -> Result<Reply> {
+        let (mut frames, mut tables) = (Vec::new(), Vec::new());
+        for place in &prepared.places {
+            match place.checked_sub(self.kept.len()) {
+                Some(table) => tables.push(self.tables[table].clone()),
+                None => frames.push(self.kept[*place]),
+            }
+        }
+        let models = prepared.models.iter().map(|model| {
+            let name = model.name().parse();
+            let name = name
+                .map_err(|error| Failure::Argument(format!("model {:?}: {error}", model.name())))?;
+            Ok(PublishedVersion {
+                name,
+                specs: model.specs(),
+            })
+        });
+        let plan = serde_json::from_slice(&prepared.sent.to_json()?);
+        let query = Asked {
+            frames,
+            tables,
+            models: models.collect::<Result<_>>()?,
+            plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
+            rows_per_sum: prepared.rows_per_sum,
+            min_bits: demand.bits(),
+        };
+        let is_too_large = |problem: &Problem| problem.kind == ProblemType::QueryTooLarge;
+        let bytes = match self.rows_a_part {
+            Some(rows) => self.connection.query_frames_as_job(&query, rows).await?,
+            None => match self.connection.query_frames(&query).await {
+                Err(error) if error.problem().is_some_and(is_too_large) => {
+                    let rows = prepared.rows_a_part();
+                    self.connection.query_frames_as_job(&query, rows).await?
+                }
+                answer => answer?,
+            },
+        };
+        let reply = Reply::from_bytes(&bytes)?;
+        if !prepared.is_answered_by(&reply) {
+            return Err(Failure::Named {
+                class: "ServiceError",
+                message: "the service answered another query than was asked".into(),
+                remedy: Some("the same call again".into()),
+            });
+        }
+        Ok(reply)
     }
 
     async fn add(&mut self, file: &[u8]) -> Result<()> {
@@ -65,49 +109,6 @@ impl Run {
         added.push(frame);
         Ok(())
     }
-}
-
-/// A service's answer to a query on frames that it keeps.
-async fn answer(
-    connection: &cipherfn_client_http::Service,
-    prepared: &PreparedQuery,
-    demand: Demand,
-    frames: &[FrameId],
-    rows_a_part: Option<u64>,
-) -> Result<Reply> {
-    let places = prepared.places.iter();
-    let plan = serde_json::from_slice(&prepared.sent.to_json()?);
-    let query = Asked {
-        frames: places.map(|place| frames[*place]).collect(),
-        tables: Vec::new(),
-        models: Vec::new(),
-        plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
-        rows_per_sum: prepared.rows_per_sum,
-        min_bits: demand.bits(),
-    };
-    let bytes = match rows_a_part {
-        Some(rows) => connection.query_frames_as_job(&query, rows).await?,
-        None => match connection.query_frames(&query).await {
-            Err(error)
-                if error
-                    .problem()
-                    .is_some_and(|problem| problem.kind == ProblemType::QueryTooLarge) =>
-            {
-                let rows = prepared.rows_a_part();
-                connection.query_frames_as_job(&query, rows).await?
-            }
-            answer => answer?,
-        },
-    };
-    let reply = Reply::from_bytes(&bytes)?;
-    if !prepared.is_answered_by(&reply) {
-        return Err(Failure::Named {
-            class: "ServiceError",
-            message: "the service answered another query than was asked".into(),
-            remedy: Some("the same call again".into()),
-        });
-    }
-    Ok(reply)
 }
 
 pub(super) fn none() -> Failure {

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::table::Table;
 use crate::wait::{Stop, Waiting};
 use cipherfn_frame::infer::Inference;
-use cipherfn_frame::schema::Schema;
+use cipherfn_frame::schema::{NameForm, Schema};
 use pyo3::prelude::*;
 
 /// What is public of a frame.
@@ -20,10 +20,10 @@ impl FrameSchema {
         Ok(Self(Schema::from_toml(text).map_err(Failure::from)?))
     }
 
-    /// From JSON, as files of frames have it.
+    /// From JSON, as `to_json` writes it.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
-        let schema = Schema::from_json(text.as_bytes());
+        let schema = Schema::from_editable_json(text.as_bytes());
         Ok(Self(schema.map_err(Failure::from)?))
     }
 
@@ -56,8 +56,19 @@ impl FrameSchema {
         Ok(self.0.to_toml().map_err(Failure::from)?)
     }
 
+    /// JSON to be edited, with names as far as they are known.
     fn to_json(&self) -> PyResult<String> {
-        let json: Result<_> = self.0.to_json().map_err(Failure::from);
+        let json: Result<_> = self.0.to_editable_json().map_err(Failure::from);
         Ok(String::from_utf8_lossy(&json?).into_owned())
+    }
+}
+
+impl FrameSchema {
+    /// The schema in names, which are to be hashed if they were.
+    pub(super) fn in_names(&self) -> Result<Schema> {
+        Ok(match self.0.names() {
+            NameForm::Revealed(_) => Schema::from_editable_json(&self.0.to_editable_json()?)?,
+            NameForm::Clear | NameForm::ToHash | NameForm::Hashed(_) => self.0.clone(),
+        })
     }
 }

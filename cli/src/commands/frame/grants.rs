@@ -13,7 +13,7 @@ use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::file::FrameReader;
-use cipherfn_frame::kept::head;
+use cipherfn_frame::kept::{self, head};
 use cipherfn_frame::schema::NameForm;
 use cipherfn_protocol::api::frames::{FrameStatus, MAX_PIECES};
 use cipherfn_protocol::api::grant::{
@@ -131,7 +131,7 @@ impl MakeGrant {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
             let hasher = names::hasher(self.keys.as_deref())?;
-            let frame = names::find(&list, &self.frame, hasher.as_ref())?.frame;
+            let frame = kept::find(&list.frames, &self.frame, hasher.as_ref())?.frame;
             let target = match &self.columns {
                 Some(columns) => {
                     let status = service.frame(frame).await?;
@@ -232,7 +232,7 @@ impl Revoke {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
             let hasher = names::hasher(self.keys.as_deref())?;
-            let frame = names::find(&list, &self.frame, hasher.as_ref())?.frame;
+            let frame = kept::find(&list.frames, &self.frame, hasher.as_ref())?.frame;
             Ok(service.revoke_grant(frame, &revocation).await?)
         })?;
         terminal.report(&frame, || {
@@ -251,7 +251,7 @@ fn granted_columns(
     keys: Option<&Path>,
 ) -> Result<GrantedColumns> {
     let (head, rows) = head(frame)?;
-    let head = names::revealed_said(head, names::hasher(keys)?.as_ref())?;
+    let head = head.revealed_said(names::hasher(keys)?.as_ref())?;
     let mut columns = read_schema(source)?.with_rows(head.schema.rows());
     if let NameForm::Hashed(id) = head.schema.names() {
         bail!(

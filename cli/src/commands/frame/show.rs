@@ -52,7 +52,7 @@ impl Show {
                 .map(|input| input.len() as u64)
                 .sum::<u64>();
         }
-        let head = &names::revealed(reader.head().clone(), hasher.as_ref());
+        let head = &reader.head().clone().revealed(hasher.as_ref());
         let tables: u64 = reader.tables().iter().map(|table| table.len() as u64).sum();
         let columns: Vec<Vec<String>> = head
             .schema

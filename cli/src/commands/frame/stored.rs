@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client::Accept;
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
 use cipherfn_frame::file::FrameReader;
-use cipherfn_frame::kept::head;
+use cipherfn_frame::kept::{self, head};
 use cipherfn_frame::pieces::Pieces;
 use cipherfn_frame::schema::{NameForm, NameHasher};
 use cipherfn_protocol::api::ModelName;
@@ -122,7 +122,7 @@ impl Place {
         let found = find(service, frames, hasher.as_ref()).await?;
         let heads = found.iter().map(|status| {
             let (head, rows) = head(status)?;
-            Ok((names::revealed_said(head, hasher.as_ref())?, rows))
+            Ok((head.revealed_said(hasher.as_ref())?, rows))
         });
         let heads = heads.collect::<Result<Vec<_>>>()?;
         let (mut tables, mut versions) = (Vec::new(), Vec::new());
@@ -175,7 +175,7 @@ async fn find(
     let list = service.frames().await?;
     let mut found = Vec::with_capacity(frames.len());
     for frame in frames {
-        let listed = names::find(&list, &frame.name(), hasher)?;
+        let listed = kept::find(&list.frames, &frame.name(), hasher)?;
         let status = service.frame(listed.frame).await?;
         if name_of(&status) != listed.name {
             bail!(
@@ -264,14 +264,14 @@ impl List {
             let hasher = hasher.as_ref();
             let list = service.frames().await?;
             if let Some(name) = &self.grants {
-                let frame = names::find(&list, name, hasher)?.frame;
+                let frame = kept::find(&list.frames, name, hasher)?.frame;
                 let frame = service.frame(frame).await?;
                 return terminal.report(&frame.grants, || grants::text(&frame.grants));
             }
             let Some(name) = &self.delete else {
                 return terminal.report(&list, || text(&list, hasher));
             };
-            let frame = names::find(&list, name, hasher)?.frame;
+            let frame = kept::find(&list.frames, name, hasher)?.frame;
             service.delete_frame(frame).await?;
             let value = serde_json::json!({ "frame": frame, "state": "deleted" });
             terminal.report(&value, || {

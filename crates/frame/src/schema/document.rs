@@ -124,15 +124,20 @@ impl Schema {
         })
     }
 
+    /// Writes JSON as [`Schema::to_toml`] writes TOML: to be edited, and not to be sent.
+    pub fn to_editable_json(&self) -> Result<Vec<u8>, SchemaError> {
+        serde_json::to_vec(&SchemaV1::from(self)).map_err(|error| document(&error))
+    }
+
+    /// Reads what [`Schema::to_editable_json`] writes, edited.
+    pub fn from_editable_json(bytes: &[u8]) -> Result<Self, SchemaError> {
+        let SchemaVersions::V1(schema) = versions(bytes)?;
+        schema.try_into()
+    }
+
     /// Reads the JSON of a frame file.
     pub fn from_json(bytes: &[u8]) -> Result<Self, SchemaError> {
-        check_len(bytes.len())?;
-        let document = |error: serde_json::Error| SchemaError::Document {
-            problem: error.to_string(),
-        };
-        let found = json_version(bytes).map_err(|error| document(error.into()))?;
-        let versions = SchemaVersions::read(found, bytes).ok_or_else(|| format_error(found))?;
-        match versions.map_err(document)? {
+        match versions(bytes)? {
             SchemaVersions::V1(SchemaV1 {
                 hash_names: true, ..
             }) => Err(SchemaError::frame(
@@ -153,9 +158,21 @@ impl Schema {
                 "is true, and the names were not hashed; encrypt with the secret for names";
             return Err(SchemaError::frame("hash-names", problem));
         }
-        serde_json::to_vec(&SchemaV1::from(self.as_sent())).map_err(|error| SchemaError::Document {
-            problem: error.to_string(),
-        })
+        serde_json::to_vec(&SchemaV1::from(self.as_sent())).map_err(|error| document(&error))
+    }
+}
+
+/// JSON of any format.
+fn versions(bytes: &[u8]) -> Result<SchemaVersions, SchemaError> {
+    check_len(bytes.len())?;
+    let found = json_version(bytes).map_err(|error| document(&error.into()))?;
+    let versions = SchemaVersions::read(found, bytes).ok_or_else(|| format_error(found))?;
+    versions.map_err(|error| document(&error))
+}
+
+fn document(error: &serde_json::Error) -> SchemaError {
+    SchemaError::Document {
+        problem: error.to_string(),
     }
 }
 

@@ -27,18 +27,23 @@ from ._expression import (
     sum,  # noqa: A004
 )
 from ._frames import EncryptedFrame, Keys, KeptFrame, encrypt, kept, load, sql
+from ._models import LinearModel, model, published_model
 from ._query import GroupBy, Query
 from ._schema import Schema
+from ._tables import ClearTable, clear_table, load_table, published_table
 
 __all__ = [
     "Aggregate",
+    "ClearTable",
     "EncryptedFrame",
     "Expression",
     "GroupBy",
     "KeptFrame",
     "Keys",
+    "LinearModel",
     "Query",
     "Schema",
+    "clear_table",
     "col",
     "count",
     "encrypt",
@@ -46,11 +51,15 @@ __all__ = [
     "len",
     "lit",
     "load",
+    "load_table",
     "max",
     "mean",
     "median",
     "min",
+    "model",
     "n_unique",
+    "published_model",
+    "published_table",
     "quantile",
     "sql",
     "sum",

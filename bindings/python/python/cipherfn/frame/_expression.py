@@ -6,9 +6,12 @@ import datetime
 import decimal
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ._models import LinearModel
 
 # A cell: a number, a text, a truth value, a day, or None.
 Cell: TypeAlias = "bool | int | float | str | decimal.Decimal | datetime.date | None"
@@ -49,14 +52,16 @@ class Expression:
     Expression(((age > 30) & region.is_in(['north', 'south'])))
     """
 
-    __slots__ = ("_text", "document", "name")
+    __slots__ = ("_text", "document", "models", "name")
 
-    def __init__(self, document: Document, text: str, name: str | None = None) -> None:
+    def __init__(self, document: Document, text: str, name: str | None = None, models: tuple[LinearModel, ...] = ()) -> None:
         # As plans have it.
         self.document = document
         self._text = text
         # What the column is called that it becomes.
         self.name = name
+        # Models whose scores it takes.
+        self.models = models
 
     def __repr__(self) -> str:
         return f"Expression({self._text})"
@@ -68,14 +73,19 @@ class Expression:
 
     def alias(self, name: str) -> Expression:
         """The same, called otherwise."""
-        return Expression(self.document, self._text, name)
+        return Expression(self.document, self._text, name, self.models)
+
+    def _of_it(self, document: Document, text: str, name: str | None = None) -> Expression:
+        """Another expression, of this one."""
+        return Expression(document, text, name, self.models)
 
     def _with(self, sign: str, operation: str, other: Expression | Cell, *, flat: bool = False, reflected: bool = False) -> Expression:
         own, its = _of(self), _of(other)
         left, right = (its, own) if reflected else (own, its)
         # Chains are one step deep, however long they are.
         parts = left.document[operation] if flat and isinstance(left.document, dict) and operation in left.document else [left.document]
-        return Expression({operation: [*parts, right.document]}, f"({left._text} {sign} {right._text})")
+        text = f"({left._text} {sign} {right._text})"
+        return Expression({operation: [*parts, right.document]}, text, models=left.models + right.models)
 
     def __add__(self, other: Expression | Cell) -> Expression:
         return self._with("+", "add", other, flat=True)
@@ -120,11 +130,11 @@ class Expression:
         return self._with("|", "or", other, flat=True)
 
     def __invert__(self) -> Expression:
-        return Expression({"not": self.document}, f"~{self._text}")
+        return self._of_it({"not": self.document}, f"~{self._text}")
 
     def is_null(self) -> Expression:
         """Whether the cell is missing."""
-        return Expression({"is_null": self.document}, f"{self._text}.is_null()")
+        return self._of_it({"is_null": self.document}, f"{self._text}.is_null()")
 
     def is_not_null(self) -> Expression:
         """Whether the cell is there."""
@@ -133,7 +143,7 @@ class Expression:
     def is_in(self, cells: Iterable[Cell]) -> Expression:
         """Whether the cell is one of these."""
         listed = [literal(cell) for cell in cells]
-        return Expression({"is_in": [self.document, listed]}, f"{self._text}.is_in({listed})")
+        return self._of_it({"is_in": [self.document, listed]}, f"{self._text}.is_in({listed})")
 
     def is_between(self, low: Cell, high: Cell) -> Expression:
         """Whether the cell is not below ``low`` and not above ``high``."""
@@ -141,21 +151,21 @@ class Expression:
 
     def fill_null(self, cell: Cell) -> Expression:
         """A cell where one is missing."""
-        return Expression({"fill_null": [self.document, literal(cell)]}, f"{self._text}.fill_null({cell!r})", self.name)
+        return self._of_it({"fill_null": [self.document, literal(cell)]}, f"{self._text}.fill_null({cell!r})", self.name)
 
     def cut(self, breaks: Iterable[Cell]) -> Expression:
         """Of a key column the number of the interval that a cell lies in: interval i, from 0, ends before break i."""
         listed = [literal(cell) for cell in breaks]
-        return Expression({"cut": [self.document, listed]}, f"{self._text}.cut({listed})", self.name)
+        return self._of_it({"cut": [self.document, listed]}, f"{self._text}.cut({listed})", self.name)
 
     def replace(self, mapping: Mapping[Any, int | float | decimal.Decimal]) -> Expression:
         """Of a key column a number for each of these cells, nothing for others: pandas' ``map`` of a dictionary."""
         pairs = [[literal(cell), literal(number)] for cell, number in mapping.items()]
-        return Expression({"replace": [self.document, pairs]}, f"{self._text}.replace({dict(mapping)})", self.name)
+        return self._of_it({"replace": [self.document, pairs]}, f"{self._text}.replace({dict(mapping)})", self.name)
 
     def log(self, places: int = 6) -> Expression:
         """Of a key column the natural logarithm to so many decimals, nothing of what is not positive."""
-        return Expression({"log": [self.document, places]}, f"{self._text}.log({places})", self.name)
+        return self._of_it({"log": [self.document, places]}, f"{self._text}.log({places})", self.name)
 
     def _aggregate(self, function: str) -> Aggregate:
         return Aggregate({function: self._column(function)}, self._column(function))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 
 from .. import _native
 from .._client import Client
 from .._progress import Progress, telling
 from .._tables import Rows, kind_of, native
 from ..errors import ArgumentError
-from ._query import Query, Source, To
+from ._models import LinearModel
+from ._query import Plan, Query, Source, To
 from ._schema import Schema
+from ._tables import ClearTable
 
 
 class Keys:
@@ -120,6 +123,7 @@ def encrypt(
     keys: Keys | str | os.PathLike[str] | None = None,
     gadget: tuple[int, int] = (6, 4),
     pad_to: int | None = None,
+    hash_names: bool = False,
     progress: Progress = False,
 ) -> EncryptedFrame:
     """Encrypts a table.
@@ -140,6 +144,9 @@ def encrypt(
         frames of a query have the same.
     pad_to
         Rows to pad to, which hides how many there are.
+    hash_names
+        Whether the names of the frame and its columns and the texts of dictionaries are sent as keyed hashes, by a secret that the key
+        ring of ``keys`` makes once and keeps. Queries have the names all the same.
 
     Examples
     --------
@@ -165,13 +172,18 @@ def encrypt(
     own = native(rows, list(schema.columns), days=True)
     with telling(progress, rows) as tell:
         found = _keys(keys)
-        frame = _native.Frame.encrypt(own, schema._native, found._native, {"gadget": gadget, "pad_to": pad_to}, tell)
+        settings = {"gadget": gadget, "pad_to": pad_to, "hash_names": hash_names}
+        frame = _native.Frame.encrypt(own, schema._native, found._native, settings, tell)
     return EncryptedFrame(frame, found, "pyarrow" if kind in ("duckdb", "arrow") else kind)  # type: ignore[arg-type]
 
 
 def load(path: str | os.PathLike[str], *, keys: Keys | str | os.PathLike[str]) -> EncryptedFrame:
-    """Reads an encrypted frame: a file of `EncryptedFrame.save` or `cipherfn frame encrypt`, and the keys that it was encrypted under."""
-    return EncryptedFrame(_native.Frame.from_bytes(pathlib.Path(path).read_bytes()), _keys(keys), "columns")
+    """Reads an encrypted frame: a file of `EncryptedFrame.save` or `cipherfn frame encrypt`, and the keys that it was encrypted under.
+
+    Names that were hashed are those that the key ring of ``keys`` knows.
+    """
+    found = _keys(keys)
+    return EncryptedFrame(_native.Frame.from_bytes(pathlib.Path(path).read_bytes(), found._native), found, "columns")
 
 
 def kept(client: Client, name: str) -> KeptFrame:
@@ -180,15 +192,15 @@ def kept(client: Client, name: str) -> KeptFrame:
         return KeptFrame(_native.KeptFrame.find(client._service, name, tell), client)
 
 
-def sql(query: str, *frames: Source) -> Query:
-    """A query in SQL over these frames, which it knows by their names.
+def sql(query: str, *frames: Source | ClearTable, models: Sequence[LinearModel] = ()) -> Query:
+    """A query in SQL over these frames and tables in the clear, which it knows by their names, and models.
 
     One ``SELECT`` of columns, expressions and aggregates ``FROM`` a frame, ``[LEFT | INNER] JOIN ... ON a.key = b.key``, ``WHERE``,
-    ``GROUP BY``. Everything else is refused by what it is and where it stands.
+    ``GROUP BY``; ``MODEL(risk, age, bmi)`` is the score of a model. Everything else is refused by what it is and where it stands.
 
     >>> sales = encrypt({"sku": [1, 3, 2], "amount": [12.5, 7.25, 40.0]}, name="sales")
     >>> sql("SELECT SUM(amount) AS total FROM sales WHERE sku < 3", sales).collect()
     {'total': array([52.5])}
     """
     plan = json.loads(_native.FrameQuery.read(query, [frame._native for frame in frames]))
-    return Query(plan["scan"], frames, tuple(plan["steps"]))
+    return Query(Plan(plan["scan"], frames, tuple(plan["steps"]), tuple(models)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -11,7 +12,9 @@ from .._progress import Progress, telling
 from .._tables import Frame, table
 from ..errors import ArgumentError
 from ._expression import Aggregate, Cell, Document, Expression, col, len as rows
+from ._models import LinearModel
 from ._schema import Schema
+from ._tables import ClearTable
 
 if TYPE_CHECKING:
     from .._client import Client
@@ -22,20 +25,37 @@ _WORDS = {"size": "len", "nunique": "n_unique"}
 _FUNCTIONS = ("count", "sum", "mean", "min", "max", "median", "n_unique")
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A query's parts."""
+
+    # Name of the scanned frame.
+    scan: str
+    # All frames, and tables in the clear.
+    frames: tuple[Source | ClearTable, ...]
+    steps: tuple[Document, ...]
+    # Those whose scores it takes.
+    models: tuple[LinearModel, ...] = ()
+
+
 class Steps:
     """What frames and queries have in common: each method gives a query of one more step."""
 
-    def _plan(self) -> tuple[str, tuple[Source, ...], tuple[Document, ...]]:
-        """Name of the scanned frame, all frames, and the steps."""
+    def _plan(self) -> Plan:
         raise NotImplementedError
 
-    def _then(self, *steps: Document, frames: tuple[Source, ...] = ()) -> Query:
-        scan, known, before = self._plan()
-        return Query(scan, known + tuple(frame for frame in frames if not any(frame is own for own in known)), before + steps)
+    def _then(
+        self, *steps: Document, frames: tuple[Source | ClearTable, ...] = (), models: tuple[LinearModel, ...] = ()
+    ) -> Query:
+        plan = self._plan()
+        known = plan.frames + tuple(frame for frame in frames if not any(frame is own for own in plan.frames))
+        named = plan.models + tuple(model for model in models if not any(model is own for own in plan.models))
+        return Query(Plan(plan.scan, known, plan.steps + steps, named))
 
     def filter(self, *conditions: Expression) -> Query:
         """The rows for which all conditions on key columns are true; where one is missing, the row is left out."""
-        return self._then(*({"filter": condition.document} for condition in conditions))
+        models = tuple(model for condition in conditions for model in condition.models)
+        return self._then(*({"filter": condition.document} for condition in conditions), models=models)
 
     def select(self, *names: str) -> Query:
         """These columns, in this order."""
@@ -62,7 +82,8 @@ class Steps:
                     f"column {name!r} is replaced, and another expression of the same call takes it",
                     remedy="call with_columns once for each; the later one gets the new column",
                 )
-        return self._then(*({"with_column": {"name": name, "of": of.document}} for name, of in columns))
+        models = tuple(model for _, of in columns for model in of.models)
+        return self._then(*({"with_column": {"name": name, "of": of.document}} for name, of in columns), models=models)
 
     def one_hot(self, column: str, cells: Iterable[Cell]) -> Query:
         """A column for each of these cells of a key column, true where it is that: ``region_north``."""
@@ -74,7 +95,7 @@ class Steps:
 
     def merge(
         self,
-        right: Source,
+        right: Source | ClearTable,
         on: str | Sequence[str] | None = None,
         *,
         left_on: str | Sequence[str] | None = None,
@@ -84,7 +105,8 @@ class Steps:
         indicator: bool | str = False,
         suffix: str = "_right",
     ) -> Query:
-        """Columns of another frame beside each row, by one or two key columns by which its schema has a look-up.
+        """Columns of another frame, or of a table in the clear, beside each row, by one or two key columns by which its schema has a
+        look-up.
 
         ``how`` says which rows remain: all so far (``"left"``), those with a partner (``"inner"``), or all of the other frame
         (``"right"``, as the first step). ``validate="m:m"`` takes frames whose rows of equal keys were added. ``indicator`` is a column
@@ -194,35 +216,45 @@ class Steps:
             Let invocations of the service share the query, each so many rows, a multiple of 64. Otherwise they do where it takes longer
             than a request may.
         """
-        scan, frames, _ = self._plan()
-        scanned = next(frame for frame in frames if frame.name == scan)
-        kind: To = scanned._kind if to is None else to
+        plan = self._plan()
+        frames = [frame for frame in plan.frames if isinstance(frame, Source)]
+        tables = [frame for frame in plan.frames if isinstance(frame, ClearTable)]
+        scanned = next((frame for frame in frames if frame.name == plan.scan), None)
+        kind: To = to if to is not None else "columns" if scanned is None else scanned._kind
         here = [frame._keys for frame in frames if frame._keys is not None]
         if client is None and len(here) == len(frames):
             query = self._prepared(min_bits, stages)
             with telling(progress) as tell:
-                answer = query.collect([frame._native for frame in frames], here[0], tell)
+                answer = query.collect([frame._native for frame in frames], [own._native for own in tables], here[0], tell)
             return table(answer, kind)
         client = client or next(frame._client for frame in frames if frame._keys is None)
         stored = [frame._at(client)._native for frame in frames]
         query = self._prepared(min_bits, stages, stored)
         with telling(progress) as tell:
-            answer = query.ask(client._service, stored, rows_a_part, tell)
+            answer = query.ask(client._service, stored, [own._native for own in tables], rows_a_part, tell)
         return table(answer, kind)
 
-    def _prepared(self, min_bits: float | None, stages: bool, natives: Sequence[Any] | None = None) -> _native.FrameQuery:
-        plan, given = self._given(natives)
-        return _native.FrameQuery(plan, given, min_bits, stages)
-
-    def _given(self, natives: Sequence[Any] | None) -> tuple[str, list[Any]]:
-        """The plan as JSON, and its frames as they are here, or as ``natives``."""
-        scan, own, steps = self._plan()
-        names = [frame.name for frame in own]
+    def _prepared(self, min_bits: float | None, stages: bool, stored: Sequence[Any] | None = None) -> _native.FrameQuery:
+        """The query for its frames as they are here, or as a service keeps them."""
+        plan = self._plan()
+        frames = [frame for frame in plan.frames if isinstance(frame, Source)]
+        names = [frame.name for frame in plan.frames]
         for name in names:
             if names.count(name) > 1:
                 raise ArgumentError(f"two frames are called {name!r}", remedy="encrypt one of them with another name")
-        plan = json.dumps({"format": 3, "scan": scan, "steps": steps})
-        return plan, [frame._native for frame in own] if natives is None else list(natives)
+        called = [model.name for model in plan.models]
+        for name in called:
+            if called.count(name) > 1:
+                raise ArgumentError(f"two models are called {name!r}", remedy="give one of them another name=")
+        given: list[Any] = [frame._native for frame in frames] if stored is None else list(stored)
+        given += [frame._native for frame in plan.frames if isinstance(frame, ClearTable)]
+        asked = {
+            "min_bits": min_bits,
+            "stages": stages,
+            "models": [model._native for model in plan.models],
+            "by_service": stored is not None or any(frame._keys is None for frame in frames),
+        }
+        return _native.FrameQuery(json.dumps({"format": 3, "scan": plan.scan, "steps": plan.steps}), given, asked)
 
 
 class Source(Steps):
@@ -247,8 +279,8 @@ class Source(Steps):
     def __len__(self) -> int:
         return int(self._native.rows)
 
-    def _plan(self) -> tuple[str, tuple[Source, ...], tuple[Document, ...]]:
-        return self.name, (self,), ()
+    def _plan(self) -> Plan:
+        return Plan(self.name, (self,), ())
 
     def _at(self, client: Client) -> Source:
         """The same as that service keeps it."""
@@ -258,17 +290,15 @@ class Source(Steps):
 class Query(Steps):
     """A sequence of steps over encrypted frames. Nothing is evaluated before `collect`."""
 
-    def __init__(self, scan: str, frames: tuple[Source, ...], steps: tuple[Document, ...]) -> None:
-        self._scan = scan
-        self._frames = frames
-        self._steps = steps
+    def __init__(self, plan: Plan) -> None:
+        self._own = plan
 
-    def _plan(self) -> tuple[str, tuple[Source, ...], tuple[Document, ...]]:
-        return self._scan, self._frames, self._steps
+    def _plan(self) -> Plan:
+        return self._own
 
     def __repr__(self) -> str:
-        words = [step if isinstance(step, str) else next(iter(step)) for step in self._steps]
-        return f"Query({' -> '.join([self._scan, *words])})"
+        words = [step if isinstance(step, str) else next(iter(step)) for step in self._own.steps]
+        return f"Query({' -> '.join([self._own.scan, *words])})"
 
 
 class GroupBy:
