@@ -147,6 +147,35 @@ def swish(graph):
     graph.then("Mul", inner)
 
 
+def integers():
+    """A network of what integer operators make of the row: roots, remainders of the dividend's sign, narrow types, one infinity."""
+    graph = Graph("integers")
+    graph.then("Mul", graph.constant(np.float32(4)))
+    whole = graph.then("Cast", to=TensorProto.INT64)
+    size = graph.then("Abs")
+    parts = [
+        graph.node("Pow", size, graph.constant(np.float32(0.5))),
+        graph.node("Mod", whole, graph.constant(np.int64([3, -3, 2, 5])), fmod=1),
+        graph.node("Mod", whole, graph.constant(np.int64([3, -3, 2, 5]))),
+    ]
+    large = graph.node("Mul", whole, graph.constant(np.int64([30])))
+    for kind in (TensorProto.INT8, TensorProto.UINT8):
+        parts.append(graph.node("Cast", graph.node("Cast", large, to=kind), to=TensorProto.INT64))
+    parts = [graph.node("Cast", part, to=TensorProto.FLOAT) for part in parts]
+    logarithm = graph.node("Log", graph.node("Cast", size, to=TensorProto.FLOAT))
+    for attributes in ({"detect_positive": 0}, {"detect_negative": 0}):
+        parts.append(graph.node("Cast", graph.node("IsInf", logarithm, **attributes), to=TensorProto.FLOAT))
+    scales = [0.3, 0.3, 0.3, 0.01, 0.01, 1.0, 1.0]
+    parts = [graph.node("Mul", part, graph.constant(np.float32(scale))) for part, scale in zip(parts, scales)]
+    graph.node("Concat", *parts, axis=1)
+    graph.dense(FEATURES * len(parts), HIDDEN)
+    graph.then("Tanh")
+    graph.dense(HIDDEN, 2)
+    graph.write([FEATURES])
+
+
+MAKERS["integers"] = integers
+
 for title, maker in {
     "abs": plain("Abs"),
     "celu": plain("Celu", alpha=1.7),

@@ -6,14 +6,16 @@ use crate::model::{Estimator, Model};
 use cipherfn_program::{EntryKind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_table::{Format, Table};
+use spread::{Thinned, order as spread_order};
 use std::io::Read;
 
 mod columns;
 pub(crate) mod order;
+mod spread;
 
 pub use columns::ColumnSource;
 
-/// Most rows that are read.
+/// Most rows that are kept, from all over the table.
 pub const MAX_ROWS: usize = 20_000;
 
 /// A CSV file of calibration rows.
@@ -72,6 +74,8 @@ pub(crate) struct CalibrationRows {
     pub columns: Vec<InputColumn>,
     /// Program inputs, at most [`MAX_ROWS`] rows.
     pub rows: Vec<Vec<Tensor>>,
+    /// Which rows of the file these are: one in so many, from the first on.
+    pub stride: usize,
     /// Names of the target columns.
     pub targets: Vec<String>,
     /// For each row, the cells of the target columns.
@@ -137,16 +141,16 @@ impl CalibrationRows {
             .select(&read, &inputs)?
             .missing_texts(&model.preprocess)
             .accept_booleans();
-        let mut rows = table
-            .by_ref()
-            .take(MAX_ROWS)
-            .collect::<Result<Vec<_>, _>>()?;
+        let Thinned {
+            mut rows,
+            stride,
+            count,
+        } = spread::thinned(table.by_ref(), MAX_ROWS)?;
         for (column, is_boolean) in columns.iter_mut().zip(table.boolean()) {
             if is_boolean {
                 column.kind = ColumnKind::Int64;
             }
         }
-        let count = rows.len() + table.map_while(Result::ok).count();
         let target_cells = rows.iter_mut().map(|row| match row.pop() {
             Some(Tensor::Text(cells)) => cells,
             _ => Vec::new(),
@@ -184,6 +188,7 @@ impl CalibrationRows {
             source_name,
             columns,
             rows,
+            stride,
             targets: source.targets.clone(),
             target_cells,
             count,
@@ -191,6 +196,26 @@ impl CalibrationRows {
             warnings,
             gaps,
         })
+    }
+
+    /// Puts the rows in an order in which the first so many are from all over the table.
+    pub(crate) fn spread(&mut self) {
+        let mut rows: Vec<_> = std::mem::take(&mut self.rows)
+            .into_iter()
+            .map(Some)
+            .collect();
+        let cells = std::mem::take(&mut self.target_cells);
+        let mut cells: Vec<_> = cells.into_iter().map(Some).collect();
+        for index in spread_order(rows.len()) {
+            self.rows.extend(rows[index].take());
+            self.target_cells.extend(cells[index].take());
+        }
+    }
+
+    /// The numbers of spread rows in the file, from 1.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let rows = spread_order(self.rows.len());
+        rows.map(|row| row * self.stride + 1).collect()
     }
 }
 

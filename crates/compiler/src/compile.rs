@@ -96,9 +96,11 @@ pub fn compile<R: Read>(
     let expected_rows = agreeing.as_ref().map(|agreeing| agreeing.rows);
     rows.notes
         .extend(agreeing.and_then(|agreeing| agreeing.note));
+    rows.spread();
     families::fold_constants(&mut model)?;
     let own = Features::of(&model, &rows.columns, rows.rows.clone())?;
-    let own = own.with_decimals(&options.decimals, &model, &rows.columns)?;
+    let mut own = own.with_decimals(&options.decimals, &model, &rows.columns)?;
+    own.numbers = rows.numbers();
     let simulated = &own.rows[..own.rows.len().min(simulate::MAX_ROWS)];
     let compilation = Compilation {
         scores: model.raw_scores_of(simulated),

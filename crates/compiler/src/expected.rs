@@ -70,6 +70,7 @@ pub(crate) fn check<R: Read>(
         problem,
     };
     let (header, mut wanted) = read_text(&source_name, expected.predictions, format)?;
+    let is_calibration = expected.rows.is_none();
     let other;
     let (rows, count, of, orders) = match expected.rows {
         None => (
@@ -125,6 +126,12 @@ pub(crate) fn check<R: Read>(
         )),
         _ => None,
     };
+    let stride = if is_calibration {
+        calibration.stride
+    } else {
+        1
+    };
+    let wanted: Vec<Vec<String>> = wanted.into_iter().step_by(stride).collect();
     let comparison = Disagreement::new(model, rows, &wanted, cells)?;
     let differing = comparison.differing.len();
     if differing == 0 {
@@ -135,7 +142,7 @@ pub(crate) fn check<R: Read>(
     }
     let shown = comparison.differing.iter().take(SHOWN);
     let first = shown
-        .map(|row| comparison.describe(*row, &header))
+        .map(|row| comparison.describe(*row, row * stride + 1, &header))
         .collect();
     let order = comparison.right_order(&orders)?;
     let (cause, remedy) = match order {
@@ -256,7 +263,7 @@ impl<'a> Disagreement<'a> {
         cells.clone().all(|cell| !differs(&cell)) || (labels_alone && is_tied(found()))
     }
 
-    fn describe(&self, row: usize, header: &[String]) -> String {
+    fn describe(&self, row: usize, number: usize, header: &[String]) -> String {
         let found: Vec<String> = self
             .cells
             .iter()
@@ -267,8 +274,7 @@ impl<'a> Disagreement<'a> {
             })
             .collect();
         format!(
-            "  row {}: expected {}, the model gives {}",
-            row + 1,
+            "  row {number}: expected {}, the model gives {}",
             self.wanted[row].join(", "),
             found.join(", ")
         )

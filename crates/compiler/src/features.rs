@@ -20,6 +20,8 @@ pub(crate) struct Features {
     pub decimals: Vec<Option<u32>>,
     /// Feature vectors of the calibration rows.
     pub rows: Vec<Vec<f32>>,
+    /// Their numbers in the calibration table, from 1.
+    pub numbers: Vec<usize>,
     /// All split points, decoys among them, of features where these are drawn already.
     pub mixed: HashMap<usize, Vec<f32>>,
     /// Features that hold a category of which the trees ask whether it is in a set.
@@ -58,6 +60,7 @@ impl Features {
             missing,
             spared,
             decimals: vec![None; model.features],
+            numbers: (1..=rows.len()).collect(),
             rows,
             mixed: HashMap::new(),
             sets: HashMap::new(),

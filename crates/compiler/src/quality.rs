@@ -267,6 +267,23 @@ impl TargetColumn<'_> {
                 same_label(wanted, positive),
             ));
         }
+        // Scores may speak for the first class: ONNX Runtime has a support vector machine's so. The model's own
+        // labels tell.
+        let own = |positives: bool| {
+            let labels = self.rows.iter().map(|(_, row)| self.label(row, outputs));
+            let of_them = labels
+                .zip(&ranked)
+                .filter(|(label, _)| same_label(positive, label) == positives)
+                .map(|(_, (score, _))| *score);
+            let (sum, count) =
+                of_them.fold((0.0, 0), |(sum, count), score| (sum + score, count + 1));
+            (count > 0).then(|| sum / f64::from(count))
+        };
+        if own(true) < own(false) && own(true).is_some() {
+            for (score, _) in &mut ranked {
+                *score = -*score;
+            }
+        }
         ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let positives = ranked.iter().filter(|(_, positive)| *positive).count() as f64;
         let negatives = ranked.len() as f64 - positives;

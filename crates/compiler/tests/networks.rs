@@ -145,6 +145,13 @@ fn networks_keep_to_their_libraries() {
     ] {
         let compiled = try_compile(name, |_| ());
         let compiled = compiled.unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Whichever class a machine's scores speak for.
+        let auc = compiled
+            .report
+            .targets
+            .iter()
+            .filter_map(|own| own.clear.auc);
+        assert!(auc.fold(1.0, f64::min) > 0.9, "{name}");
         let found = found(name, &compiled);
         println!("{name}: {found:?}");
         assert!(found.rows > 30, "{name}: {found:?}");

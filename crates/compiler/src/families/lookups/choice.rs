@@ -88,7 +88,7 @@ impl<'a> LayerProblem<'a> {
         let (indices, rows) = fitted_rows(setting);
         let values = rows.iter().map(|row| model.forms_and_scores(row));
         let (forms, scores): (Vec<Vec<f64>>, Vec<Vec<f64>>) = values.unzip();
-        check_finite(model.node(), &indices, &scores)?;
+        check_finite(model.node(), (setting, &indices), &scores)?;
         check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);
         let bounds: Vec<(f64, f64)> = model

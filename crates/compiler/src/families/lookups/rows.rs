@@ -26,14 +26,14 @@ pub(super) fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f3
 /// Refuses rows whose values at a node are no finite numbers, and no rows at all.
 pub(super) fn check_finite(
     node: &str,
-    indices: &[usize],
+    (setting, indices): (&Setting<'_>, &[usize]),
     values: &[Vec<f64>],
 ) -> Result<(), CompileError> {
     let is_finite = |row: &Vec<f64>| row.iter().all(|value| value.is_finite());
     let problem = match values.iter().position(|row| !is_finite(row)) {
         Some(row) => format!(
             "its results for calibration row {} are not finite numbers",
-            indices[row] + 1
+            setting.features.numbers[indices[row]]
         ),
         None if values.is_empty() => {
             "no calibration row is complete: all have missing or infinite values".into()
@@ -79,8 +79,9 @@ pub(super) fn undecided(
     Ok((near as f64 >= lost).then(|| {
         format!(
             "the calibration rows limit it: {near} of {} lie on the boundary of two labels, within \
-             {} % of the scores' range, where rounding decides. Training puts the support vectors \
-             of a one-class machine there: calibrate on rows that the model was not trained on",
+             {} % of the scores' range, where rounding decides. Look for a row far from all others, \
+             which widens that range; and a one-class machine has its support vectors there, so \
+             calibrate it on rows that it was not trained on",
             rows.len(),
             100.0 * UNDECIDED
         )

@@ -3,6 +3,7 @@
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand};
 use crate::lower::registry::{Operator, standard};
+use crate::read::onnx::tensor::Element;
 use cipherfn_program::BinaryFunction as F;
 
 /// Until version 6 operands were broadcast by an attribute.
@@ -17,7 +18,7 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("GreaterOrEqual", 12, |node| binary(node, F::GreaterOrEqual)),
     standard("Less", BROADCAST, |node| binary(node, F::Less)),
     standard("LessOrEqual", 12, |node| binary(node, F::LessOrEqual)),
-    standard("Mod", 10, |node| binary(node, F::Mod)),
+    standard("Mod", 10, modulo),
     standard("Mul", BROADCAST, |node| binary(node, F::Mul)),
     standard("Or", BROADCAST, |node| binary(node, F::Or)),
     standard("Pow", BROADCAST, pow),
@@ -30,9 +31,26 @@ fn binary(emitter: &mut Emitter<'_>, function: F) -> Result<Vec<Operand>, Compil
     Ok(vec![emitter.binary(function, &left, &right)?])
 }
 
-/// The exponent may have a type of its own.
+/// The exponent may have a type of its own: a root of an integer is computed in floats, and cut off.
 fn pow(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let (left, right) = (emitter.input(0)?, emitter.input(1)?);
-    let right = emitter.cast(&right, left.element)?;
-    Ok(vec![emitter.binary(F::Pow, &left, &right)?])
+    if left.element.is_float() || !right.element.is_float() {
+        let right = emitter.cast(&right, left.element)?;
+        return Ok(vec![emitter.binary(F::Pow, &left, &right)?]);
+    }
+    let base = emitter.cast(&left, Element::F64)?;
+    let exponent = emitter.cast(&right, Element::F64)?;
+    let power = emitter.binary(F::Pow, &base, &exponent)?;
+    Ok(vec![emitter.cast(&power, left.element)?])
+}
+
+/// Of integers the divisor's sign, and with `fmod` the dividend's, as C's remainder has it.
+fn modulo(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
+    let (left, right) = (emitter.input(0)?, emitter.input(1)?);
+    if left.element.is_float() || emitter.node.int("fmod", 0)? == 0 {
+        return Ok(vec![emitter.binary(F::Mod, &left, &right)?]);
+    }
+    let quotient = emitter.binary(F::Div, &left, &right)?;
+    let whole = emitter.binary(F::Mul, &quotient, &right)?;
+    Ok(vec![emitter.binary(F::Sub, &left, &whole)?])
 }

@@ -59,8 +59,8 @@ impl<'a> LayersProblem<'a> {
         let values = rows.iter().map(|row| model.forms_and_scores(row));
         let (forms, scores): (Vec<Vec<f64>>, Vec<Vec<f64>>) = values.unzip();
         let first = model.layers.first().map_or("", |layer| &layer.node);
-        check_finite(first, &indices, &forms)?;
-        check_finite(first, &indices, &scores)?;
+        check_finite(first, (setting, &indices), &forms)?;
+        check_finite(first, (setting, &indices), &scores)?;
         let last = model.layers.last().map_or("", |layer| &layer.node);
         check_scores(last, &scores, &model.weights)?;
         let mut starts = vec![0];
