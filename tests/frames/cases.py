@@ -578,15 +578,42 @@ def counted(random, base, steps, frames):
     return frame.group_by(keys).agg(pl.len().alias("count")), {}
 
 
-KINDS = {"days": of_days, "by days": by_days, "added": added, "indicator": indicated, "renamed": renamed, "counts": counted}
+def people(random, rows, nulls):
+    """Keys whose combinations with ages are more than a ciphertext has room for, though groups are few."""
+    columns = [
+        Column("store", "integer", nulls, ["key"], 0, random.choice([12, 19, 20])),
+        Column("region", "text", nulls, ["key"], words=REGIONS),
+        Column("age", "integer", nulls, ["key"], 1, 63),
+    ]
+    return Frame("people", columns, [[column.draw(random) for column in columns] for _ in range(rows)])
+
+
+def spread(random, base, steps, frames):
+    """Statistics of ages by two keys, in both orders."""
+    frame = base.polars()
+    keys = random.sample(["store", "region"], 2)
+    age = pl.col("age")
+    drawn = [
+        ("least", {"min": "age"}, age.min()),
+        ("most", {"max": "age"}, age.max()),
+        ("middle", {"median": "age"}, age.median()),
+        ("ages", {"n_unique": "age"}, age.drop_nulls().n_unique()),
+    ]
+    drawn = random.sample(drawn, 2)
+    steps.append({"group_by": {"keys": keys, "aggregates": [{"name": name, "of": of} for name, of, _ in drawn]}})
+    return frame.group_by(keys).agg(own.alias(name) for name, _, own in drawn), {}
+
+
+BASES = {"days": visits, "by days": visits, "spread": people}
+KINDS = {"days": of_days, "by days": by_days, "added": added, "indicator": indicated, "renamed": renamed, "counts": counted, "spread": spread}
 
 
 def more_case(seed, kind):
     own = random.Random(seed)
     rows, nulls = own.choice([0, 12, 20, 20, 24]), own.random() < 0.6
-    base = visits(own, rows, nulls) if "days" in kind else sales(own, rows, nulls, own.choice([0, 0, 3]))
+    base = BASES[kind](own, rows, nulls) if kind in BASES else sales(own, rows, nulls, own.choice([0, 0, 3]))
     steps, frames = [], [base]
-    frame, places = KINDS[kind](own, base if "days" in kind else base.polars(), steps, frames)
+    frame, places = KINDS[kind](own, base if kind in BASES else base.polars(), steps, frames)
     return {
         "name": f"{kind} {seed}",
         "frames": [own.json() for own in frames],

@@ -3,7 +3,7 @@
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
-use cipherfn_program::EntrySum;
+use cipherfn_program::{EntrySum, speaks_for_first};
 
 /// `constant + sum of weight * entry`, over the entries of all columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +14,8 @@ pub struct ColumnWeights {
     pub weights: Vec<f64>,
 }
 
-/// The raw score of a model with one linear estimator and one score: of a classifier what its probability
-/// is made of.
+/// The raw score of a model with one linear estimator and one score: of a classifier the decision for its second
+/// class, as scikit-learn's `decision_function` gives it, which probabilities are made of.
 ///
 /// # Errors
 /// Another model, or one whose features are no sums of its columns.
@@ -40,6 +40,12 @@ pub fn column_weights(model: &Model) -> Result<ColumnWeights, CompileError> {
     for (entry, weight) in score.terms {
         found.weights[entry] = weight;
     }
+    if speaks_for_first(&model.postprocess, &model.outputs) {
+        found.constant = -found.constant;
+        for weight in &mut found.weights {
+            *weight = -*weight;
+        }
+    }
     if !(found.constant.is_finite() && found.weights.iter().all(|weight| weight.is_finite())) {
         return Err(unsupported("a weight is no finite number".into()));
     }
@@ -57,6 +63,7 @@ fn unsupported(problem: String) -> CompileError {
 mod tests {
     use super::column_weights;
     use crate::read::read_model;
+    use cipherfn_program::Tensor;
     use std::path::Path;
 
     fn model(path: &str) -> crate::model::Model {
@@ -83,12 +90,16 @@ mod tests {
         let row: Vec<f64> = inputs.concat().into_iter().map(f64::from).collect();
         let terms = found.weights.iter().zip(&row);
         let terms: Vec<f64> = terms.map(|(weight, x)| weight * x).collect();
-        let tensors = inputs.into_iter().map(cipherfn_program::Tensor::F32);
-        let features = model.features_of(tensors.collect()).unwrap();
-        let wanted = model.raw_scores(&features)[0];
+        let tensors: Vec<Tensor> = inputs.into_iter().map(Tensor::F32).collect();
+        let features = model.features_of(tensors.clone()).unwrap();
+        // What is exported speaks for the first class, and scikit-learn's decision for the second.
+        let wanted = -model.raw_scores(&features)[0];
         let size: f64 = terms.iter().map(|own| own.abs()).sum();
         let score = found.constant + terms.iter().sum::<f64>();
         assert!((score - wanted).abs() < 1e-5 * size, "{score} {wanted}");
+        let outputs = model.predict(tensors).unwrap();
+        let label: f64 = outputs[0].to_texts()[0].parse().unwrap();
+        assert_eq!(label > 0.5, score > 0.0);
     }
 
     #[test]

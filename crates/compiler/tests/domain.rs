@@ -100,7 +100,7 @@ fn split_points_that_declared_decimals_cannot_separate_are_one() {
 #[test]
 fn decimals_that_are_not_so_are_refused() {
     for (decimals, problem) in [
-        (declared("price", 1), "get 0.91 of it"),
+        (declared("price", 1), "of it in the calibration rows"),
         (declared("prize", 2), "no such column, but price, age"),
         (declared("price", 12), "at most 9"),
         (declared("age", 0), "do not ask for its values"),

@@ -173,10 +173,11 @@ pub enum Content {
     },
     /// A statistic of a key column.
     Distribution {
-        /// Number of rows of place `p + stride * code`, where p is that of the group.
+        /// Number of rows of a place.
         lane: Lane,
-        /// Distance of codes.
-        stride: u64,
+        /// Strides of the groups' keys and of the codes. Where keys and codes together need several ciphertexts
+        /// and keys alone one, they are not those of the groups' own places.
+        strides: Vec<u64>,
         /// Number of codes.
         size: u64,
         /// Units of code 0.

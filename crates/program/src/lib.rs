@@ -42,6 +42,7 @@ mod evaluate;
 mod functions;
 mod missing;
 mod op;
+mod orientation;
 mod quantise;
 mod sums;
 mod tensor;
@@ -63,6 +64,7 @@ pub use functions::round_down;
 pub use op::{
     BinaryFunction, Norm, Op, ProgramStep, ReduceFunction, SoftmaxKind, UnaryFunction, ValueId,
 };
+pub use orientation::speaks_for_first;
 pub use quantise::QuantiseError;
 pub use sums::{EntrySum, EntrySumError};
 pub use tensor::{EntryKind, Tensor, TensorType};

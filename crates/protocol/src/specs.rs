@@ -25,7 +25,7 @@ pub use cipherfn_program::{
     BaseLog, Bits, ColumnKind, Decoding, Encoding, FeatureForm, Gadget, InputColumn,
     IntegerEncoding, IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate,
     Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding,
-    TorusFraction, Transport,
+    TorusFraction, Transport, speaks_for_first,
 };
 
 /// Largest document that is read.

@@ -2,7 +2,9 @@ use super::proto::ModelProto;
 use super::write_onnx;
 use crate::read::read_model;
 use cipherfn_program::Tensor;
-use cipherfn_training::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
+use cipherfn_training::{
+    CategoryColumn, ClassLink, FittedFunction, FittedModel, FittedNode, ScaledColumn,
+};
 use prost::Message;
 use std::collections::HashSet;
 
@@ -95,6 +97,34 @@ fn chances_of_classes_add_up() {
         assert!((found - chance / sum).abs() < 1e-6, "{found} {chance}");
     }
     assert_eq!(found.len(), 3);
+}
+
+/// The label of trees is the likeliest class, of two classes too: with weights of both ONNX Runtime, and the
+/// reader with it, names the second whenever it has any chance.
+#[test]
+fn the_likeliest_of_two_classes_is_the_label() {
+    let split = FittedNode::Split {
+        column: 0,
+        threshold: 1.0,
+        above: 1,
+        below: 2,
+        missing_above: false,
+    };
+    let leaves = [vec![0.8, 0.2], vec![0.3, 0.7]].map(FittedNode::Leaf);
+    let tree = [vec![split], leaves.to_vec()].concat();
+    let mut trees = model(FittedFunction::Trees {
+        trees: vec![tree],
+        labels: Some(vec!["no".into(), "yes".into()]),
+    });
+    trees.numbers.truncate(1);
+    let read = read_model(&write_onnx(&trees)).unwrap();
+    for (cell, label, chances) in [(9.0, "no", [0.8, 0.2]), (-9.0, "yes", [0.3, 0.7])] {
+        let outputs = read.predict(row(&[cell])).unwrap();
+        assert_eq!(outputs[0].to_texts(), [label]);
+        for (found, chance) in outputs[1].to_f64().unwrap().iter().zip(chances) {
+            assert!((found - chance).abs() < 1e-6, "{found} {chance}");
+        }
+    }
 }
 
 fn row(cells: &[f32]) -> Vec<Tensor> {

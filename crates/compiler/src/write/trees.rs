@@ -36,7 +36,10 @@ pub(super) fn write(
             let FittedNode::Leaf(values) = node else {
                 continue;
             };
-            for (id, value) in values.iter().enumerate() {
+            // Of two classes the chance of the second one: ONNX Runtime holds it to a half then, where with
+            // both it names the second whenever that has any.
+            let is_pair = labels.is_some() && values.len() == 2;
+            for (id, value) in values.iter().skip(usize::from(is_pair)).enumerate() {
                 tree_ids.push(tree as i64);
                 node_ids.push(place as i64);
                 ids.push(id as i64);

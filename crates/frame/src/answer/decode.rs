@@ -160,14 +160,19 @@ impl Group<'_> {
             Content::Mean { .. } => Cell::Null,
             Content::Distribution {
                 lane,
-                stride,
+                strides,
                 size,
                 min,
                 places,
                 statistic,
             } => {
+                let (stride, of_keys) = strides.split_last().unwrap_or((&1, &[]));
+                let start = of_keys.iter().enumerate();
+                let start =
+                    start.map(|(index, stride)| stride * code(self.keys, index, self.place));
+                let start: u64 = start.sum();
                 let counts =
-                    (0..*size).map(|code| lane.sum(self.words, self.place + stride * code).max(0));
+                    (0..*size).map(|code| lane.sum(self.words, start + stride * code).max(0));
                 let counts: Vec<i128> = counts.collect();
                 let units = |code: usize| i128::from(*min) + code as i128;
                 match statistic {

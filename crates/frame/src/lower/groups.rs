@@ -341,12 +341,10 @@ impl Sums {
                 },
                 Planned::Distribution(place, key, places, statistic) => Content::Distribution {
                     lane: lanes[*place],
-                    stride: self.spreads[self.summands[*place].spread]
+                    strides: self.spreads[self.summands[*place].spread]
                         .layout
                         .strides
-                        .last()
-                        .copied()
-                        .unwrap_or(1),
+                        .clone(),
                     size: key.size(&resolved.frames),
                     min: key.min(resolved),
                     places: *places,

@@ -8,7 +8,9 @@ use super::score::{LinearScore, ScoreError};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::Node;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
-use cipherfn_protocol::specs::{ClientSpecs, Encoding, LinearEncoding, SpecsDocument};
+use cipherfn_protocol::specs::{
+    ClientSpecs, Encoding, LinearEncoding, SpecsDocument, speaks_for_first,
+};
 use std::fmt;
 
 /// What rounding of floats may add to the sizes of weights.
@@ -43,7 +45,7 @@ pub(crate) struct ScoreFeature {
 }
 
 impl PublishedScore {
-    /// The raw score of the model that is published under this name with these specs.
+    /// The raw score of the model, of two classes the decision for the second one, that is published under this name with these specs.
     ///
     /// # Errors
     /// A model that is not linear, has several scores, or whose features are no sums of its columns.
@@ -204,6 +206,11 @@ fn read(name: &str, hash: SpecsHash, specs: &ClientSpecs) -> Result<PublishedSco
     if !numbers.iter().all(|number| number.is_finite()) || reach <= 0.0 || precision <= 0.0 {
         return Err("has the same score for every row".into());
     }
+    // Of two classes the decision for the second one, whichever the exporter's score speaks for.
+    let sign = match speaks_for_first(&specs.postprocess, &specs.outputs) {
+        true => -1.0,
+        false => 1.0,
+    };
     // Each input of the program takes as many columns as it is long.
     let columns = specs.columns.iter();
     Ok(PublishedScore {
@@ -212,8 +219,8 @@ fn read(name: &str, hash: SpecsHash, specs: &ClientSpecs) -> Result<PublishedSco
         circuit: specs.circuit,
         columns: columns.map(|column| column.name.clone()).collect(),
         features,
-        unit,
-        offset,
+        unit: sign * unit,
+        offset: sign * offset,
         reach,
         precision,
         weights: None,

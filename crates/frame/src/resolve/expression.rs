@@ -216,9 +216,10 @@ impl<'a> Resolver<'a> {
 
     /// That a column is no key.
     pub(super) fn chosen_by(&self, column: &TableColumn) -> PlanError {
-        let is_stored = |atom: &Atom| matches!(atom, Atom::Limbs(_));
+        let is_limbs = |(atom, _): &(Atom, Weight)| matches!(atom, Atom::Limbs(_));
         let value = column.value.as_ref();
-        if value.is_some_and(|value| value.terms.len() == 1 && is_stored(&value.terms[0].0)) {
+        let is_stored = value.is_some_and(|value| value.terms.iter().all(is_limbs));
+        if is_stored && self.done.unchanged(column).is_some() {
             return self.invalid(format!(
                 "{} is no key, so the server cannot choose by it; give it the role \"key\" and encrypt the frame again",
                 described(column)

@@ -49,7 +49,7 @@ fn schema(names: &[String]) -> Schema {
     Schema::from_toml(&toml).expect("a schema")
 }
 
-/// What the specs and the circuit's integers say of a row.
+/// What the specs and the circuit's integers say of a row: the decision for the second class.
 fn scored(bundle: &Bundle, row: &[f64]) -> f64 {
     let document = SpecsDocument::from_json_bytes(&bundle.specs).expect("specs");
     let [Encoding::Linear(encoding)] = &document.specs().inputs[..] else {
@@ -65,7 +65,8 @@ fn scored(bundle: &Bundle, row: &[f64]) -> f64 {
         let (centre, half) = (encoding.centre[column], encoding.half_width[column]);
         unit * *weight as f64 * (x - centre) / half
     });
-    decoding.offset.get() + terms.sum::<f64>()
+    // Its exporter's score speaks for the first class, the column for the second.
+    -(decoding.offset.get() + terms.sum::<f64>())
 }
 
 fn plan(steps: &str, score: &PublishedScore) -> Plan {
