@@ -90,6 +90,7 @@ pub fn compile<R: Read>(
             labels::name_codes(&mut rows.target_cells, column, classes);
         }
     }
+    families::check_rounding(&model, &rows.rows)?;
     let agreeing = expected
         .map(|expected| expected::check(expected, format, &model, classes, &rows))
         .transpose()?;
@@ -223,6 +224,7 @@ impl Compilation<'_> {
             family: regions.iter().map(family).collect::<Vec<_>>().join(" and "),
             backend,
             regions: &assembly.facts,
+            relations: assembly.relations.len(),
             scores: &assembly.decoding.scores,
             deviation: assembly.deviation(),
             checks: Checks {
@@ -240,6 +242,7 @@ impl Compilation<'_> {
         let Assembly {
             circuit,
             inputs,
+            relations,
             decoding,
             facts,
             ..
@@ -261,6 +264,7 @@ impl Compilation<'_> {
             columns: rows.columns.clone(),
             preprocess: shown.preprocess.clone(),
             inputs,
+            relations,
             decoding,
             postprocess: model.postprocess.clone(),
             outputs: model.outputs.clone(),

@@ -13,7 +13,7 @@ use crate::options::{Options, Profile};
 use crate::report::{Bound, FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
+use cipherfn_protocol::specs::{Encoding, Relation, ScoreDecoding};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
@@ -27,6 +27,7 @@ mod trees;
 
 pub(crate) use constant::fold_constants;
 pub(crate) use lattice::Lattice;
+pub(crate) use lookups::check_rounding;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,8 @@ pub(crate) struct Plan {
     pub circuit: Circuit,
     /// How the client encodes the circuit's inputs, one entry an input.
     pub encodings: Vec<Encoding>,
+    /// What rows have to keep to be like the calibration rows.
+    pub relations: Vec<Relation>,
     /// How the client reads the circuit's outputs.
     pub reading: Reading,
     /// For the report.

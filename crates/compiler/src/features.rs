@@ -1,6 +1,7 @@
 //! The feature vector as the calibration rows show it.
 
 use crate::error::CompileError;
+use crate::mixtures::Mixtures;
 use crate::model::{Column, Model};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
@@ -20,6 +21,8 @@ pub(crate) struct Features {
     pub decimals: Vec<Option<u32>>,
     /// Feature vectors of the calibration rows.
     pub rows: Vec<Vec<f32>>,
+    /// Feature vectors of rows that none of these is like, for models that need them.
+    pub mixtures: Mixtures,
     /// All split points, decoys among them, of features where these are drawn already.
     pub mixed: HashMap<usize, Vec<f32>>,
     /// Features that hold a category of which the trees ask whether it is in a set.
@@ -45,6 +48,7 @@ impl Features {
         rows: Vec<Vec<Tensor>>,
     ) -> Result<Self, CompileError> {
         let known = missing(model, rows.first())?;
+        let mixtures = Mixtures::of(model, &rows);
         let rows = rows.into_iter().map(|row| Ok(model.features_of(row)?));
         let rows: Vec<Vec<f32>> = rows.collect::<Result<_, CompileError>>()?;
         let has_gap = |feature: usize| rows.iter().any(|row| row[feature].is_nan());
@@ -59,6 +63,7 @@ impl Features {
             spared,
             decimals: vec![None; model.features],
             rows,
+            mixtures,
             mixed: HashMap::new(),
             sets: HashMap::new(),
         })

@@ -43,6 +43,7 @@ mod functions;
 mod missing;
 mod op;
 mod quantise;
+mod relation;
 mod sums;
 mod tensor;
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub use op::{
     BinaryFunction, Norm, Op, ProgramStep, ReduceFunction, SoftmaxKind, UnaryFunction, ValueId,
 };
 pub use quantise::QuantiseError;
+pub use relation::{Relation, broken};
 pub use sums::{EntrySum, EntrySumError};
 pub use tensor::{EntryKind, Tensor, TensorType};
 pub use units::{BaseLog, Bits, Levels, Microseconds, ScoreUnits, TorusFraction};

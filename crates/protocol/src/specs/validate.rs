@@ -9,6 +9,8 @@ use super::{
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
 
+mod relations;
+
 /// Most columns, features, scores or outputs.
 const MAX_WIDTH: usize = 1 << 16;
 /// Most split points of one feature.
@@ -59,6 +61,7 @@ pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsErro
             }
         }
     }
+    relations::validate(&specs.relations, format)?;
     decoding(&specs.decoding, format)?;
     outputs(&specs.outputs)?;
     programs(specs)
@@ -74,12 +77,10 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
             format!("reads {entries} entries of {} columns", specs.columns.len()),
         )
     })?;
-    let features = specs
-        .inputs
-        .iter()
-        .map(Encoding::features)
-        .max()
-        .unwrap_or(0);
+    let of_inputs = specs.inputs.iter().map(Encoding::features);
+    let terms = specs.relations.iter().flat_map(|own| &own.terms);
+    let of_relations = terms.map(|(feature, _)| *feature as usize + 1);
+    let features = of_inputs.chain(of_relations).max().unwrap_or(0);
     let fits = match specs.preprocess.outputs().as_slice() {
         [
             TensorType {
@@ -92,9 +93,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     check(fits, || {
         (
             "preprocess".into(),
-            format!(
-                "does not give one f32 vector of the {features} features that the encoding reads"
-            ),
+            format!("does not give one f32 vector of the {features} features that are read of it"),
         )
     })?;
     let scores = specs.decoding.scores.len();

@@ -56,6 +56,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         spared: Vec::new(),
         decimals: vec![None; 2],
         rows: rows.clone(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };
@@ -118,6 +119,7 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
         spared: Vec::new(),
         decimals: vec![None],
         rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };

@@ -16,6 +16,7 @@ fn features(rows: Vec<Vec<f32>>) -> Features {
         spared: Vec::new(),
         decimals: vec![None; features],
         rows,
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: std::collections::HashMap::new(),
         sets: std::collections::HashMap::new(),
     }

@@ -48,6 +48,7 @@ fn features(rows: &[[f32; 3]]) -> Features {
         spared: Vec::new(),
         decimals: vec![None; 3],
         rows: rows.iter().map(|row| row.to_vec()).collect(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     }
