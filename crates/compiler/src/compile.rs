@@ -90,7 +90,9 @@ pub fn compile<R: Read>(
             labels::name_codes(&mut rows.target_cells, column, classes);
         }
     }
-    families::check_rounding(&model, &rows.rows)?;
+    for estimator in &model.estimators {
+        estimator.family().check_rounding(&model, &rows.rows)?;
+    }
     let agreeing = expected
         .map(|expected| expected::check(expected, format, &model, classes, &rows))
         .transpose()?;

@@ -12,6 +12,7 @@ use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, TreeNode};
 use crate::options::{Options, Profile};
 use crate::report::{Bound, FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, Relation, ScoreDecoding};
 use cipherfn_scheme::noise::Deviation;
@@ -27,7 +28,6 @@ mod trees;
 
 pub(crate) use constant::fold_constants;
 pub(crate) use lattice::Lattice;
-pub(crate) use lookups::check_rounding;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +39,12 @@ pub(crate) trait Family {
 
     /// The cheapest circuit that reaches the wanted precision, or the most precise one.
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError>;
+
+    /// Refuses what the rounding of features to 32 bits makes another model; `rows` are inputs of the
+    /// model's pre-processing.
+    fn check_rounding(&self, _model: &Model, _rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
+        Ok(())
+    }
 }
 
 /// What a family plans for.

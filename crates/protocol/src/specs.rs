@@ -12,6 +12,7 @@ use v1::SpecsV1;
 use v2::SpecsV2;
 use v3::SpecsV3;
 
+mod relations;
 mod v1;
 mod v2;
 mod v3;

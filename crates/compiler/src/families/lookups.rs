@@ -44,15 +44,14 @@ mod stacked;
 mod testing;
 mod unlike;
 
-pub(crate) use kernels::check_rounding;
-
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
-use crate::model::LookupModel;
+use crate::model::{LookupModel, Model};
 use crate::options::Options;
 use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
+use cipherfn_program::Tensor;
 use fidelity::Fidelity;
 use plan::Planned;
 use unlike::Unlike;
@@ -60,6 +59,10 @@ use unlike::Unlike;
 impl Family for LookupModel {
     fn name(&self) -> &'static str {
         "sums of functions"
+    }
+
+    fn check_rounding(&self, model: &Model, rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
+        kernels::check_rounding(self, model, rows)
     }
 
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {

@@ -4,12 +4,10 @@
 use super::{
     ClientSpecs, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding,
     LinearEncoding, OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
-    v3,
+    relations, v3,
 };
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
-
-mod relations;
 
 /// Most columns, features, scores or outputs.
 const MAX_WIDTH: usize = 1 << 16;
@@ -463,7 +461,7 @@ fn extent(field: &str, count: u32, stride: u32) -> Result<(), SpecsError> {
     })
 }
 
-fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), SpecsError> {
+pub(super) fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), SpecsError> {
     check((least..=most).contains(&len), || {
         (
             field.into(),
@@ -472,7 +470,7 @@ fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), Specs
     })
 }
 
-fn name(field: &str, text: &str) -> Result<(), SpecsError> {
+pub(super) fn name(field: &str, text: &str) -> Result<(), SpecsError> {
     check(!text.is_empty() && text.len() <= MAX_NAME, || {
         (
             field.into(),
@@ -481,7 +479,7 @@ fn name(field: &str, text: &str) -> Result<(), SpecsError> {
     })
 }
 
-fn check(ok: bool, error: impl FnOnce() -> (String, String)) -> Result<(), SpecsError> {
+pub(super) fn check(ok: bool, error: impl FnOnce() -> (String, String)) -> Result<(), SpecsError> {
     if ok {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use super::fidelity::range;
 use super::rows::MAX_ROWS;
 use crate::error::CompileError;
 use crate::model::reference::functions_of;
-use crate::model::{Estimator, LinearForm, LookupModel, Model, PointDistance};
+use crate::model::{LinearForm, LookupModel, Model, PointDistance};
 use cipherfn_program::Tensor;
 
 /// Part of a score's range by which a kernel may fall off where nothing tells rows from its point.
@@ -21,25 +21,23 @@ const ROUNDED: f64 = 1.0 / (1_u64 << 24) as f64;
 
 /// Refuses kernels that 32-bit features cannot tell from steps; `rows` are the inputs of the model's
 /// pre-processing. Such a model is another one than the library's before it is compiled.
-pub(crate) fn check_rounding(model: &Model, rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
-    for estimator in &model.estimators {
-        let Estimator::Lookups(own) = estimator else {
-            continue;
-        };
-        if own.distances.iter().all(Option::is_none) {
-            continue;
-        }
-        let rows = rows.iter().take(MAX_ROWS);
-        let rows = rows.filter_map(|row| model.features_of(row.clone()).ok());
-        let is_finite = |row: &Vec<f32>| row.iter().all(|value| value.is_finite());
-        let rows: Vec<Vec<f32>> = rows.filter(is_finite).collect();
-        let scores: Vec<Vec<f64>> = rows.iter().map(|row| own.raw_scores(row)).collect();
-        check(own, &scores, |unit, _| {
-            let sizes = rows.iter().map(|row| size(&own.forms[unit], row));
-            Some(ROUNDED * sizes.fold(0.0, f64::max))
-        })?;
+pub(super) fn check_rounding(
+    own: &LookupModel,
+    model: &Model,
+    rows: &[Vec<Tensor>],
+) -> Result<(), CompileError> {
+    if own.distances.iter().all(Option::is_none) {
+        return Ok(());
     }
-    Ok(())
+    let rows = rows.iter().take(MAX_ROWS);
+    let rows = rows.filter_map(|row| model.features_of(row.clone()).ok());
+    let is_finite = |row: &Vec<f32>| row.iter().all(|value| value.is_finite());
+    let rows: Vec<Vec<f32>> = rows.filter(is_finite).collect();
+    let scores: Vec<Vec<f64>> = rows.iter().map(|row| own.raw_scores(row)).collect();
+    check(own, &scores, |unit, _| {
+        let sizes = rows.iter().map(|row| size(&own.forms[unit], row));
+        Some(ROUNDED * sizes.fold(0.0, f64::max))
+    })
 }
 
 /// Refuses kernels that their tables cannot tell from steps; `scores` are those of the calibration rows.

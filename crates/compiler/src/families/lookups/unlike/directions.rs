@@ -23,7 +23,7 @@ const LEAST_HEAVY: f64 = 0.3;
 
 /// A direction.
 #[derive(Debug)]
-pub(super) struct Direction {
+pub(super) struct DataDirection {
     /// Features with their weights, in increasing order of the features.
     pub(super) terms: Vec<(u32, f32)>,
     /// Features that weigh most when each is measured by how much it varies, the heaviest first.
@@ -31,7 +31,7 @@ pub(super) struct Direction {
 }
 
 /// Candidates for relations, those of few features first; none of too many features.
-pub(super) fn directions(rows: &[&[f32]]) -> Vec<Direction> {
+pub(super) fn directions(rows: &[&[f32]]) -> Vec<DataDirection> {
     let width = rows.first().map_or(0, |row| row.len());
     let count = rows.len().max(1) as f64;
     let spread = |feature: usize| {
@@ -76,7 +76,7 @@ pub(super) fn directions(rows: &[&[f32]]) -> Vec<Direction> {
     };
     let residuals = (0..varying.len()).map(residual);
     let all = pairs.into_iter().chain(principal).chain(residuals);
-    all.filter_map(|weights| Direction::of(&weights, &varying))
+    all.filter_map(|weights| DataDirection::of(&weights, &varying))
         .collect()
 }
 
@@ -98,7 +98,7 @@ fn pairs(correlations: &Symmetric, size: usize) -> Vec<Vec<f64>> {
     correlated.into_iter().map(weights).collect()
 }
 
-impl Direction {
+impl DataDirection {
     /// Of weights in parts of the features' deviations; `None` where 32-bit floats have no room for
     /// them.
     fn of(weights: &[f64], varying: &[(u32, f64, f64)]) -> Option<Self> {
@@ -124,7 +124,7 @@ impl Direction {
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, directions};
+    use super::{DataDirection, directions};
 
     /// Two features that are the same up to a hundredth, one that is the difference of the first and
     /// a fourth one, and a constant.
@@ -142,7 +142,7 @@ mod tests {
         let rows = rows();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let found = directions(&rows);
-        let deviation = |own: &Direction| {
+        let deviation = |own: &DataDirection| {
             let value = |row: &&[f32]| -> f64 {
                 let terms = own.terms.iter();
                 terms

@@ -2,7 +2,7 @@
 //! a table from calibration rows, and hardly any other.
 
 use super::super::curve::MARGIN;
-use super::directions::{Direction, directions};
+use super::directions::{DataDirection, directions};
 use crate::features::Features;
 use cipherfn_protocol::specs::Relation;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const LEAST_GAIN: f64 = 0.005;
 const ROUNDED: f64 = 1.0 / (1_u64 << 20) as f64;
 
 /// A relation that may be chosen.
-struct Candidate {
+struct RelationCandidate {
     relation: Relation,
     /// Which of the lost rows break it.
     tells: Vec<bool>,
@@ -47,7 +47,7 @@ pub(super) fn choose(features: &Features, lost: &[&[f32]]) -> Vec<Relation> {
     let others: Vec<&[f32]> = sample.iter().skip(1).step_by(2).copied().collect();
     let candidates = directions(&fitted).into_iter().map(|direction| {
         let relation = relation(direction, &sample, &features.names);
-        Candidate {
+        RelationCandidate {
             tells: lost
                 .iter()
                 .map(|row| relation.distance(row) > 1.0)
@@ -64,7 +64,7 @@ pub(super) fn choose(features: &Features, lost: &[&[f32]]) -> Vec<Relation> {
 }
 
 /// Takes what tells most of the rows that are left, as long as calibration rows are hardly marked.
-fn greedy(mut candidates: Vec<Candidate>, lost: usize, others: usize) -> Vec<Relation> {
+fn greedy(mut candidates: Vec<RelationCandidate>, lost: usize, others: usize) -> Vec<Relation> {
     let most_marked = (MOST_MARKED * others as f64) as usize;
     let least_gain = ((LEAST_GAIN * lost as f64) as usize).max(1);
     let mut told = vec![false; lost];
@@ -72,7 +72,7 @@ fn greedy(mut candidates: Vec<Candidate>, lost: usize, others: usize) -> Vec<Rel
     let mut room = MOST_TERMS;
     let mut chosen = Vec::new();
     while chosen.len() < MOST {
-        let gain = |own: &Candidate| {
+        let gain = |own: &RelationCandidate| {
             let rows = own.tells.iter().zip(&told);
             rows.filter(|(tells, told)| **tells && !**told).count()
         };
@@ -100,7 +100,7 @@ fn greedy(mut candidates: Vec<Candidate>, lost: usize, others: usize) -> Vec<Rel
 }
 
 /// A direction with the limits that these rows keep, with a margin.
-fn relation(direction: Direction, rows: &[&[f32]], names: &[String]) -> Relation {
+fn relation(direction: DataDirection, rows: &[&[f32]], names: &[String]) -> Relation {
     let (centre, limit) = limits(&direction.terms, rows);
     let heaviest = direction.heaviest.iter();
     Relation {
@@ -113,7 +113,7 @@ fn relation(direction: Direction, rows: &[&[f32]], names: &[String]) -> Relation
 
 /// Middle and largest distance from it, with a margin, of a form on rows.
 fn limits(terms: &[(u32, f32)], rows: &[&[f32]]) -> (f64, f64) {
-    let form = Form::of(terms, rows);
+    let form = FormValues::of(terms, rows);
     let ends = (form.values.iter()).fold((f64::INFINITY, f64::NEG_INFINITY), |ends, own| {
         (own.min(ends.0), own.max(ends.1))
     });
@@ -123,7 +123,7 @@ fn limits(terms: &[(u32, f32)], rows: &[&[f32]]) -> (f64, f64) {
 /// Rows that are beyond the limits of all others: of each, only the largest and the smallest value may
 /// be.
 fn alone(relation: &Relation, rows: &[&[f32]]) -> Vec<usize> {
-    let form = Form::of(&relation.terms, rows);
+    let form = FormValues::of(&relation.terms, rows);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by(|one, other| form.values[*one].total_cmp(&form.values[*other]));
     let [first, middle @ .., last] = order.as_slice() else {
@@ -142,13 +142,13 @@ fn alone(relation: &Relation, rows: &[&[f32]]) -> Vec<usize> {
 }
 
 /// A form on rows.
-struct Form {
+struct FormValues {
     values: Vec<f64>,
     /// What rounding of the features leaves undecided.
     rounded: f64,
 }
 
-impl Form {
+impl FormValues {
     fn of(terms: &[(u32, f32)], rows: &[&[f32]]) -> Self {
         let mut largest = 0.0_f64;
         let value = |row: &&[f32]| {
@@ -176,7 +176,7 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, MARGIN, alone, choose, greedy};
+    use super::{MARGIN, RelationCandidate, alone, choose, greedy};
     use crate::features::Features;
     use crate::mixtures::Mixtures;
     use cipherfn_protocol::specs::Relation;
@@ -231,8 +231,8 @@ mod tests {
         assert!(choose(&features(300), &lost).is_empty());
     }
 
-    fn candidate(tells: [bool; 6], marks: &[usize]) -> Candidate {
-        Candidate {
+    fn candidate(tells: [bool; 6], marks: &[usize]) -> RelationCandidate {
+        RelationCandidate {
             relation: Relation {
                 terms: vec![(0, 1.0)],
                 centre: 0.0,

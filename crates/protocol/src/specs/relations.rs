@@ -1,7 +1,7 @@
 //! Relations between features.
 
-use super::super::{Relation, SpecsError, v3};
-use super::{check, count, name};
+use super::validate::{check, count, name};
+use super::{Relation, SpecsError, v3};
 
 /// Most relations between features.
 const MAX_RELATIONS: usize = 1 << 10;
