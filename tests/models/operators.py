@@ -386,9 +386,9 @@ def scikit(name, estimator, kind, rows=60, test=ROWS):
             graph = to_onnx(model, features[:1], options={id(model): {"zipmap": False}}, target_opset=OPSET)
         except NameError:
             graph = to_onnx(model, features[:1], target_opset=OPSET)
-        # Training rows: of a support vector itself the distance is zero.
-        write(name, graph, features[:test])
-        if name == "one_class_rbf":  # all of them, for calibration
+        # Training rows: of a support vector itself the distance is zero. There, 32 bits give another model than a narrow kernel's.
+        write(name, graph, data(kind, rows + ROWS)[0][rows:] if name == "gp_narrow" else features[:test])
+        if name in ("one_class_rbf", "gp_narrow"):  # all of them, for calibration
             lines = [",".join(map(cell, row)) + "\n" for row in features]
             (FOLDER / f"{name}_train.csv").write_text("x0,x1,x2\n" + "".join(lines))
 
@@ -425,6 +425,7 @@ for title, kernel in {
     "gp_matern_five_halves": Kernels.Matern(0.9, nu=2.5) + Kernels.DotProduct(0.5),
     "gp_quadratic": Kernels.RationalQuadratic(1.1, 0.7) + Kernels.RBF(0.4) + Kernels.WhiteKernel(0.1),
     "gp_dot": Kernels.DotProduct(1.2) + Kernels.WhiteKernel(0.1),
+    "gp_narrow": Kernels.RBF(1e-5),
 }.items():
     estimator = gaussian_process.GaussianProcessRegressor(kernel, alpha=0.05, optimizer=None)
     scikit(title, estimator, "numbers", rows=20, test=20)
@@ -461,6 +462,23 @@ def machine(name, kernel, **options):
 machine("ridge_rbf", "rbf", gamma=0.3, alpha=0.5)
 machine("ridge_poly", "polynomial", gamma=0.3, coef0=1, degree=2, alpha=0.5)
 machine("ridge_sigmoid", "sigmoid", gamma=0.1, coef0=0.2, alpha=0.5)
+
+
+def prices():
+    """Opening and closing prices, at most 2 % apart, and whether a day was a good one: a network takes their difference."""
+    random = rng("prices")
+    opening = random.uniform(20, 80, 1200)
+    closing = opening * (1 + random.uniform(-0.02, 0.02, 1200))
+    features = np.stack([opening, closing], axis=1).round(2).astype(np.float32)
+    model = neural_network.MLPClassifier((20,), alpha=0.01, max_iter=4000, random_state=0)
+    model.fit(features[:800], features[:800, 1] > features[:800, 0])
+    graph = to_onnx(model, features[:1], options={"zipmap": False}, target_opset=OPSET)
+    write("prices", graph, features[800 : 800 + ROWS])
+    lines = [",".join(map(cell, row)) + "\n" for row in features[:400]]
+    (FOLDER / "prices_train.csv").write_text("x0,x1\n" + "".join(lines))
+
+
+MAKERS["prices"] = prices
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 //! Files of every format version, byte for byte: they must keep loading, give the same predictions,
 //! and be written the same way again.
 
-use cipherfn_client::Client;
+use cipherfn_client::{Client, Mark};
 use cipherfn_engine::bundle;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::api::{
     KeyDeclarationV1, KeyStatusV1, KeyUploadV1, ModelList, ModelSummary, Problem, v2,
 };
@@ -185,6 +186,26 @@ fn specs_of_format_4_keep_their_bytes() {
     assert_eq!((specs.format(), specs.version_1().unwrap()), (4, None));
     let again = SpecsDocument::new(specs.specs().clone()).unwrap();
     assert_eq!(again.bytes(), bytes);
+}
+
+/// Relations between features, by which clients mark rows.
+#[test]
+fn specs_of_format_6_keep_their_bytes() {
+    let bytes = v3("relations.specs.json");
+    let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+    assert_eq!((specs.format(), specs.version_1().unwrap()), (6, None));
+    assert!(!specs.specs().relations.is_empty());
+    let again = SpecsDocument::new(specs.specs().clone()).unwrap();
+    assert_eq!(again.bytes(), bytes);
+    let client = Client::from_specs(&bytes).unwrap();
+    let row = |prices: [f32; 2]| Ok(vec![Tensor::F32(prices.to_vec())]);
+    let rows = [row([60.0, 60.5]), row([60.0, 30.0])];
+    let marks: Vec<Mark> = client.marks(&rows).collect();
+    assert_eq!(marks[0], Mark::Sound);
+    let Mark::Limited(remark) = &marks[1] else {
+        panic!("{marks:?}")
+    };
+    assert!(remark.contains("do not relate"), "{remark}");
 }
 
 /// A network's reply to a query under the key of the wide set.

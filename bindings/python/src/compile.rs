@@ -36,6 +36,7 @@ pub(crate) struct Wanted {
     classes: Option<Vec<String>>,
     min_agreement: f64,
     max_error: Option<f64>,
+    relations: bool,
     fit: Option<String>,
     combiner: String,
     uncertainty: bool,
@@ -119,6 +120,7 @@ impl Wanted {
             classes: self.classes,
             min_agreement: self.min_agreement / 100.0,
             max_error: self.max_error.map(|percent| percent / 100.0),
+            relations: self.relations,
             fit: fit.map(|limits| FitOptions {
                 limits,
                 keeps_profile: profile.is_some(),

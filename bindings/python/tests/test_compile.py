@@ -209,3 +209,20 @@ def test_importing_imports_nothing_else() -> None:
     code = "import sys, cipherfn; print(sorted({'numpy', 'pandas', 'sklearn', 'asyncio', 'boto3'} & set(sys.modules)))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_rows_that_no_row_is_like_have_a_remark() -> None:
+    from sklearn.neural_network import MLPClassifier
+
+    rng = np.random.default_rng(2)
+    opening = rng.uniform(20, 80, 800)
+    prices = np.stack([opening, opening * (1 + rng.uniform(-0.02, 0.02, 800))], axis=1).astype(np.float32)
+    network = MLPClassifier((20,), alpha=0.01, max_iter=4000, random_state=0).fit(prices, prices[:, 1] > prices[:, 0])
+    days = pd.DataFrame(prices[:400], columns=["open", "close"])
+    model = cipherfn.compile(network, days)
+    two_days = pd.DataFrame({"open": [60, 30], "close": [30, 60]}, dtype=np.float32)
+    with pytest.warns(errors.LimitedWarning, match='"(open|close)" and "(open|close)" do not relate'):
+        found = model.predict_frame(two_days, "clear")
+    assert found["remark"].notna().all()
+    plain = cipherfn.compile(network, days, relations=False)
+    assert "remark" not in plain.predict_frame(two_days, "clear")

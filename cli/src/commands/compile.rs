@@ -63,6 +63,11 @@ pub(crate) struct Compile {
     /// [default: less than 1 where that can be reached, 1 at most]
     #[arg(long, value_name = "PERCENT")]
     max_error: Option<f64>,
+    /// Leave out of the specs the relations between columns by which clients mark rows that are like no
+    /// calibration row, though each cell is (of networks and kernel machines whose tables such rows
+    /// leave)
+    #[arg(long)]
+    no_relations: bool,
     /// The bundle to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -275,6 +280,7 @@ impl Compile {
             classes: self.classes.clone(),
             min_agreement: self.min_agreement / 100.0,
             max_error: self.max_error.map(|percent| percent / 100.0),
+            relations: !self.no_relations,
             fit: self.fit.map(|limits| FitOptions {
                 limits,
                 keeps_profile: self.profile.is_some(),

@@ -91,7 +91,7 @@ impl Encrypt {
         let limited: Vec<_> = encrypted.marks.iter().filter_map(limited).collect();
         if let [(row, remark), ..] = limited.as_slice() {
             terminal::warning(&format!(
-                "{} of {} rows have limited values; the first is row {row}: {remark}",
+                "{} of {} rows are unlike those that the model was compiled for; the first is row {row}: {remark}",
                 limited.len(),
                 encrypted.rows
             ));

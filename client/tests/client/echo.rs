@@ -51,6 +51,7 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             form: FeatureForm::Apart,
             body_bits: Bits::new(48),
         })],
+        relations: Vec::new(),
         decoding: Decoding {
             replies: vec![ReplyForm {
                 reply_bits: Bits::new(24),

@@ -8,7 +8,9 @@ use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, MessageError, QueryChunk, ReplyChunk, write_chunk,
 };
-use cipherfn_protocol::specs::{Bits, ClientSpecs, OutputField, ScoreDecoding, SpecsDocument};
+use cipherfn_protocol::specs::{
+    Bits, ClientSpecs, OutputField, Relation, ScoreDecoding, SpecsDocument,
+};
 use cipherfn_scheme::SecretKey;
 use echo::{answer, answer_with, set, specs};
 
@@ -132,6 +134,59 @@ fn what_the_server_sees_does_not_depend_on_values() {
     assert_eq!(remark(2), "unreadable");
     assert!(remark(3).starts_with("\"x\" is inf, and was limited to the range -2 to 2"));
     assert!(remark(4).starts_with("\"x\" is 2.5, and was limited"));
+}
+
+/// Values inside their ranges that do not relate as they should: answered, with a remark, and nothing of
+/// it shows in the query.
+#[test]
+fn rows_that_break_a_relation_are_marked_and_answered() {
+    let document = SpecsDocument::from_json_bytes(&specs("echo")).unwrap();
+    let relation = |limit: f64, names: &[&str]| Relation {
+        terms: vec![(0, 1.0)],
+        centre: 0.5,
+        limit,
+        names: names.iter().map(|own| (*own).to_owned()).collect(),
+    };
+    let related = SpecsDocument::new(ClientSpecs {
+        relations: vec![
+            relation(1.0, &["open", "close"]),
+            relation(1.25, &["x"]),
+            relation(0.75, &["low", "high", "close"]),
+        ],
+        ..document.specs().clone()
+    });
+    let client = Client::new(related.unwrap()).unwrap();
+    let key = SecretKey::generate(set()).unwrap();
+    let rows = [1.0, -0.5, 2.5].map(row).to_vec();
+    let query = encrypt(&client, &key, rows.clone()).unwrap();
+    let sound = encrypt(&client, &key, [1.0, 1.0, 1.0].map(row).to_vec()).unwrap();
+    assert_eq!(query.len(), sound.len());
+    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    let marked = answers.into_iter().zip(client.marks(&rows));
+    let answers: Vec<Answer> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
+    assert_eq!(values(&client, &answers), [1.0, -0.5, 2.0]);
+    let remark = |row: usize| answers[row].remark.as_deref().unwrap_or_default();
+    assert_eq!(remark(0), "");
+    // The one that is broken most.
+    let broken = "\"low\", \"high\" and \"close\" do not relate as in the rows that the model was compiled \
+                  for: they are off by 1.3 times the limit";
+    assert!(remark(1).starts_with(broken), "{}", remark(1));
+    // 2.5 is limited to 2, and 2 is too far off as well.
+    let limited = "\"x\" is 2.5, and was limited to the range -2 to 2";
+    assert!(remark(2).starts_with(limited), "{}", remark(2));
+    assert!(remark(2).contains("off by 2.0 times"), "{}", remark(2));
+    let alone = SpecsDocument::new(ClientSpecs {
+        relations: vec![relation(1.0, &["x"])],
+        ..document.specs().clone()
+    });
+    let client = Client::new(alone.unwrap()).unwrap();
+    let Some(Mark::Limited(remark)) = client.marks(&[row(2.0)]).next() else {
+        panic!("it is marked")
+    };
+    assert!(
+        remark.starts_with("\"x\" does not relate to the others"),
+        "{remark}"
+    );
 }
 
 #[test]

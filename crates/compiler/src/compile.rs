@@ -90,6 +90,9 @@ pub fn compile<R: Read>(
             labels::name_codes(&mut rows.target_cells, column, classes);
         }
     }
+    for estimator in &model.estimators {
+        estimator.family().check_rounding(&model, &rows.rows)?;
+    }
     let agreeing = expected
         .map(|expected| expected::check(expected, format, &model, classes, &rows))
         .transpose()?;
@@ -225,6 +228,7 @@ impl Compilation<'_> {
             family: regions.iter().map(family).collect::<Vec<_>>().join(" and "),
             backend,
             regions: &assembly.facts,
+            relations: assembly.relations.len(),
             scores: &assembly.decoding.scores,
             deviation: assembly.deviation(),
             checks: Checks {
@@ -242,6 +246,7 @@ impl Compilation<'_> {
         let Assembly {
             circuit,
             inputs,
+            relations,
             decoding,
             facts,
             ..
@@ -263,6 +268,7 @@ impl Compilation<'_> {
             columns: rows.columns.clone(),
             preprocess: shown.preprocess.clone(),
             inputs,
+            relations,
             decoding,
             postprocess: model.postprocess.clone(),
             outputs: model.outputs.clone(),

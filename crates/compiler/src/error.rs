@@ -209,6 +209,20 @@ pub enum CompileError {
         /// What it is.
         value: f64,
     },
+    /// A kernel that falls off within one entry of its table.
+    #[error(
+        "node \"{node}\": its kernel is too narrow: from one of its points to a row {distance:.1e} away a score changes by {fall:.3} (it has a range of {range:.3} over the calibration rows), and nearer rows cannot be told from the point. Train with a longer length scale (`length_scale` and its bounds) or a smaller `gamma`, on scaled features"
+    )]
+    NarrowKernel {
+        /// The node of functions.
+        node: String,
+        /// Distance that is told apart.
+        distance: f64,
+        /// By how much a score changes within it.
+        fall: f64,
+        /// The score's range over the calibration rows.
+        range: f64,
+    },
     /// Functions that no feature moves over the calibration rows.
     #[error(
         "node \"{node}\": no feature moves its functions over the calibration rows: give rows that \

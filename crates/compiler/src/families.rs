@@ -12,8 +12,9 @@ use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, TreeNode};
 use crate::options::{Options, Profile};
 use crate::report::{Bound, FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
+use cipherfn_protocol::specs::{Encoding, Relation, ScoreDecoding};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
@@ -38,6 +39,12 @@ pub(crate) trait Family {
 
     /// The cheapest circuit that reaches the wanted precision, or the most precise one.
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError>;
+
+    /// Refuses what the rounding of features to 32 bits makes another model; `rows` are inputs of the
+    /// model's pre-processing.
+    fn check_rounding(&self, _model: &Model, _rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
+        Ok(())
+    }
 }
 
 /// What a family plans for.
@@ -75,6 +82,8 @@ pub(crate) struct Plan {
     pub circuit: Circuit,
     /// How the client encodes the circuit's inputs, one entry an input.
     pub encodings: Vec<Encoding>,
+    /// What rows have to keep to be like the calibration rows.
+    pub relations: Vec<Relation>,
     /// How the client reads the circuit's outputs.
     pub reading: Reading,
     /// For the report.

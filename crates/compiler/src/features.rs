@@ -1,6 +1,7 @@
 //! The feature vector as the calibration rows show it.
 
 use crate::error::CompileError;
+use crate::mixtures::Mixtures;
 use crate::model::{Column, Model};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
@@ -22,6 +23,8 @@ pub(crate) struct Features {
     pub rows: Vec<Vec<f32>>,
     /// Their numbers in the calibration table, from 1.
     pub numbers: Vec<usize>,
+    /// Feature vectors of rows that none of these is like, for models that need them.
+    pub mixtures: Mixtures,
     /// All split points, decoys among them, of features where these are drawn already.
     pub mixed: HashMap<usize, Vec<f32>>,
     /// Features that hold a category of which the trees ask whether it is in a set.
@@ -47,6 +50,7 @@ impl Features {
         rows: Vec<Vec<Tensor>>,
     ) -> Result<Self, CompileError> {
         let known = missing(model, rows.first())?;
+        let mixtures = Mixtures::of(model, &rows);
         let rows = rows.into_iter().map(|row| Ok(model.features_of(row)?));
         let rows: Vec<Vec<f32>> = rows.collect::<Result<_, CompileError>>()?;
         let has_gap = |feature: usize| rows.iter().any(|row| row[feature].is_nan());
@@ -62,6 +66,7 @@ impl Features {
             decimals: vec![None; model.features],
             numbers: (1..=rows.len()).collect(),
             rows,
+            mixtures,
             mixed: HashMap::new(),
             sets: HashMap::new(),
         })

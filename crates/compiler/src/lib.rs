@@ -34,6 +34,7 @@ mod labels;
 pub mod linear;
 mod lower;
 mod margins;
+mod mixtures;
 pub mod model;
 mod options;
 mod quality;

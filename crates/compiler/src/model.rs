@@ -157,12 +157,23 @@ pub struct LookupModel {
     pub nodes: Vec<String>,
     /// One a function.
     pub forms: Vec<LinearForm>,
+    /// For each form, the distance that it is of, where it is one.
+    pub distances: Vec<Option<PointDistance>>,
     /// From the values of all forms (one `f64` input) to those of all functions (one `f64` output).
     pub functions: RowProgram,
     /// One row of finite weights a score, one entry a function.
     pub weights: Vec<Vec<f64>>,
     /// One finite entry a score.
     pub bias: Vec<f64>,
+}
+
+/// A form that is `zero + factor d`, with d the squared distance of the row from a fixed point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointDistance {
+    /// The form at the point.
+    pub zero: f64,
+    /// What it grows by with the distance.
+    pub factor: f64,
 }
 
 /// `score = weights x functions + bias`, with functions of linear forms in the features and in

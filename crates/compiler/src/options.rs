@@ -50,6 +50,9 @@ pub struct Options {
     /// 0.0001 to 0.25; an error beyond it. `None`: better than 0.01 where that can be reached, and
     /// 0.01 at most.
     pub max_error: Option<f64>,
+    /// Whether clients mark rows that break relations between columns, where networks and kernel machines
+    /// need it: the specs have the relations then.
+    pub relations: bool,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
     /// Who evaluates trees over other estimators' results.
@@ -75,6 +78,7 @@ impl Options {
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
             max_error: None,
+            relations: true,
             fit: None,
             combiner: Combiner::Auto,
             layer: None,

@@ -2,6 +2,7 @@
 //! circuit, in the clear and with noise of the predicted size, against the libraries' own
 //! predictions on the test rows.
 
+mod relations;
 mod support;
 
 use cipherfn_compiler::model::{Estimator, Model};
@@ -252,6 +253,13 @@ fn differs(path: &Path, name: &str) -> Result<(), String> {
 /// A model of `tests/networks`, calibrated with the rows of one of the tables there, and as many of
 /// normal numbers.
 fn compile_small(name: &str, table: Option<&str>, count: usize) -> Result<Compiled, CompileError> {
+    compile_small_for((name, table, count), &Options::new(name))
+}
+
+fn compile_small_for(
+    (name, table, count): (&str, Option<&str>, usize),
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/networks");
     let read = |name: String| fs::read_to_string(folder.join(name)).unwrap();
     let (own, table) = (
@@ -274,7 +282,7 @@ fn compile_small(name: &str, table: Option<&str>, count: usize) -> Result<Compil
     }
     let model = fs::read(folder.join(format!("{name}.onnx"))).unwrap();
     let calibration = Calibration::new("rows.csv", rows.as_bytes());
-    compile(&model, calibration, &Options::new(name))
+    compile(&model, calibration, options)
 }
 
 /// Of a training row itself the distance cancels to a little less than nothing, which has no root.
@@ -282,6 +290,21 @@ fn compile_small(name: &str, table: Option<&str>, count: usize) -> Result<Compil
 fn a_kernel_of_distances_compiles_with_its_own_training_rows() {
     let compiled = compile_small("gp_matern", Some("gp_matern.csv"), 60).unwrap();
     assert!(compiled.report.agreement.largest_error.is_finite());
+}
+
+/// What a row near a point gets is up to the rounding of 32-bit numbers: calibration rows that are the
+/// points, and those that are far from all of them, do not tell.
+#[test]
+fn a_kernel_that_is_too_narrow_is_refused() {
+    for (table, count) in [(Some("gp_narrow_train.csv"), 0), (None, 100)] {
+        let error = compile_small("gp_narrow", table, count).unwrap_err();
+        assert!(
+            matches!(error, CompileError::NarrowKernel { .. }),
+            "{error}"
+        );
+        let error = error.to_string();
+        assert!(error.contains("length_scale"), "{error}");
+    }
 }
 
 /// Training puts support vectors where labels are decided by what the optimiser left over.

@@ -44,6 +44,7 @@ mod missing;
 mod op;
 mod orientation;
 mod quantise;
+mod relation;
 mod sums;
 mod tensor;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use op::{
 };
 pub use orientation::speaks_for_first;
 pub use quantise::QuantiseError;
+pub use relation::{Relation, broken};
 pub use sums::{EntrySum, EntrySumError};
 pub use tensor::{EntryKind, Tensor, TensorType};
 pub use units::{BaseLog, Bits, Levels, Microseconds, ScoreUnits, TorusFraction};

@@ -224,6 +224,27 @@ impl IntegerEncoding {
 }
 
 impl Encoding {
+    /// Limits the entries of a feature vector to the ranges that they have here, as they are encoded.
+    pub fn limit(&self, features: &mut [f32]) {
+        match self {
+            Self::Selectors(_) => {}
+            Self::Linear(encoding) => {
+                let ranges = encoding.centre.iter().zip(&encoding.half_width);
+                for (value, (centre, half)) in features.iter_mut().zip(ranges) {
+                    *value = f64::from(*value).clamp(centre - half, centre + half) as f32;
+                }
+            }
+            Self::Integers(encoding) => {
+                for own in &encoding.features {
+                    if let Some(value) = features.get_mut(own.feature as usize) {
+                        let (low, high) = own.range();
+                        *value = f64::from(*value).clamp(low, high) as f32;
+                    }
+                }
+            }
+        }
+    }
+
     /// Entries of the feature vector that it reads: none beyond this number.
     pub fn features(&self) -> usize {
         match self {

@@ -12,6 +12,7 @@ use v1::SpecsV1;
 use v2::SpecsV2;
 use v3::SpecsV3;
 
+mod relations;
 mod v1;
 mod v2;
 mod v3;
@@ -24,8 +25,8 @@ mod tests;
 pub use cipherfn_program::{
     BaseLog, Bits, ColumnKind, Decoding, Encoding, FeatureForm, Gadget, InputColumn,
     IntegerEncoding, IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate,
-    Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding,
-    TorusFraction, Transport, speaks_for_first,
+    Quantiser, Relation, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector,
+    SelectorEncoding, TorusFraction, Transport, speaks_for_first,
 };
 
 /// Largest document that is read.
@@ -51,6 +52,9 @@ pub struct ClientSpecs {
     /// From the feature vector to a query row: one encoding an input of the circuit. The row is
     /// their rows, one after the other.
     pub inputs: Vec<Encoding>,
+    /// What the feature vectors of rows have to keep that are like the calibration rows; clients
+    /// mark others.
+    pub relations: Vec<Relation>,
     /// From the reply's coefficients to the model's raw scores.
     pub decoding: Decoding,
     /// From the raw scores (one input, `f64`, one entry a score) to the outputs.
@@ -93,6 +97,8 @@ crate::versions! {
         V4(SpecsV3) = 4,
         /// Features together.
         V5(SpecsV3) = 5,
+        /// Relations between features.
+        V6(SpecsV3) = 6,
     }
 }
 
@@ -106,7 +112,8 @@ impl TryFrom<SpecsVersions> for ClientSpecs {
             SpecsVersions::V2(document) => document.into(),
             SpecsVersions::V3(document)
             | SpecsVersions::V4(document)
-            | SpecsVersions::V5(document) => document.try_into()?,
+            | SpecsVersions::V5(document)
+            | SpecsVersions::V6(document) => document.try_into()?,
         };
         validate::validate(&specs, format)?;
         Ok(specs)
@@ -124,7 +131,7 @@ pub struct SpecsDocument {
 
 impl SpecsDocument {
     /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or of 3 to
-    /// 5 where that is needed to say them.
+    /// 6 where that is needed to say them.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
         let newest = SpecsV3::of(&specs);
         let format = newest.as_ref().map_or(2, SpecsV3::format);

@@ -28,6 +28,7 @@ mod work;
 pub use contribution::{Contribution, MAX_WORDS};
 pub use error::TrainingError;
 pub use layout::MAX_OWNERS;
+pub use matrix::Symmetric;
 pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, FittedNode, ScaledColumn};
 pub use moments::Moments;
 pub use program::TrainingProgram;

@@ -2,7 +2,7 @@
 
 /// A symmetric matrix.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Symmetric {
+pub struct Symmetric {
     size: usize,
     /// Row by row, both halves.
     entries: Vec<f64>,
@@ -14,7 +14,7 @@ pub(crate) struct Dependent(pub(crate) usize);
 
 impl Symmetric {
     /// From the entries of the lower half.
-    pub(crate) fn from_fn(size: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
+    pub fn from_fn(size: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
         let mut entries = vec![0.0; size * size];
         for row in 0..size {
             for column in 0..=row {
@@ -26,7 +26,8 @@ impl Symmetric {
         Self { size, entries }
     }
 
-    pub(crate) fn get(&self, row: usize, column: usize) -> f64 {
+    /// An entry.
+    pub fn get(&self, row: usize, column: usize) -> f64 {
         self.entries[row * self.size + column]
     }
 
@@ -80,7 +81,7 @@ impl Symmetric {
     }
 
     /// Eigenvalues, largest first, each with its eigenvector of length 1, by Jacobi's rotations.
-    pub(crate) fn eigen(mut self) -> Vec<(f64, Vec<f64>)> {
+    pub fn eigen(mut self) -> Vec<(f64, Vec<f64>)> {
         /// Convergence is quadratic: ten sweeps are plenty.
         const SWEEPS: usize = 60;
         let size = self.size;

@@ -30,6 +30,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
     prefer: Literal["time", "size"] | None = None,
     min_agreement: float = 99.0,
     max_error: float | None = None,
+    relations: bool = True,
     fit: str | None = None,
     classes: list[str] | None = None,
     combiner: Literal["auto", "client", "server"] = "auto",
@@ -70,6 +71,9 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
     max_error
         Most error of the scores of a network, kernel machine or the like (root mean square over the simulated rows), in percent of
         their range: the cheapest circuit within it. ``None``: less than 1 where that can be reached, 1 at most.
+    relations
+        Mark rows that are like no row of ``X``, though each value is: the specs then have relations between columns that the rows
+        of ``X`` keep, of networks and kernel machines whose tables other rows leave.
     fit
         ``"lambda"``, or memory, time and size of a function, such as ``"1769MB,5s,1MB"``: compile what fits it.
     classes
@@ -124,6 +128,7 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         "classes": classes or exported.classes,
         "min_agreement": min_agreement,
         "max_error": max_error,
+        "relations": relations,
         "fit": fit,
         "combiner": combiner,
         "uncertainty": uncertainty,

@@ -112,7 +112,8 @@ class RowsError(CipherfnError):
 
 
 class LimitedWarning(UserWarning):
-    """Values outside the range that the model was compiled for, which were limited to it."""
+    """Rows unlike those that the model was compiled for: values outside their range, which were limited to it, or columns that
+    do not relate as they do there."""
 
 
 class UncomparedWarning(UserWarning):

@@ -126,6 +126,7 @@ impl Maxima {
             first: usize::MAX,
             function: Function::Lookups(Lookups {
                 node: node.to_owned(),
+                distances: vec![None; forms.len()],
                 forms,
                 functions,
             }),

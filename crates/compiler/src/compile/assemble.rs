@@ -9,7 +9,9 @@ use crate::model::Model;
 use crate::options::Options;
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding, ScoreUnits};
+use cipherfn_protocol::specs::{
+    Decoding, Encoding, Relation, ReplyForm, ScoreDecoding, ScoreUnits,
+};
 use cipherfn_scheme::noise::{self, Deviation};
 use cipherfn_scheme::parameters::ParameterSet;
 
@@ -21,6 +23,8 @@ pub(super) struct Assembly {
     pub(super) circuit: Circuit,
     /// One a circuit input.
     pub(super) inputs: Vec<Encoding>,
+    /// Of all regions.
+    pub(super) relations: Vec<Relation>,
     pub(super) decoding: Decoding,
     /// Standard deviation of each result coefficient.
     pub(super) deviations: Vec<Deviation>,
@@ -79,6 +83,7 @@ impl Assembly {
                 outputs: Vec::new(),
             },
             inputs: Vec::new(),
+            relations: Vec::new(),
             decoding: Decoding {
                 replies: Vec::new(),
                 scores: Vec::new(),
@@ -105,6 +110,7 @@ impl Assembly {
             });
             assembly.decoding.replies.extend(replies);
             assembly.inputs.extend(plan.encodings);
+            assembly.relations.extend(plan.relations);
             assembly.facts.push(plan.facts);
             append(&mut assembly.circuit, plan.circuit);
         }

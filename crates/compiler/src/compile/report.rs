@@ -20,6 +20,8 @@ pub(super) struct Subject<'a> {
     pub(super) backend: Backend,
     /// One entry a region, at least one.
     pub(super) regions: &'a [Facts],
+    /// Number of relations between features in the specs.
+    pub(super) relations: usize,
     pub(super) scores: &'a [ScoreDecoding],
     /// Standard deviation of the noisiest result coefficient.
     pub(super) deviation: Deviation,
@@ -67,6 +69,15 @@ impl Subject<'_> {
         let facts = others
             .iter()
             .fold(first.clone(), |facts, other| facts.join(other));
+        let mut features = facts.features;
+        if self.relations > 0 {
+            features.revealed.push_str(&format!(
+                "; {} relations between features that the calibration rows keep: directions in which \
+                 these rows vary little, and how far, chosen by where rows that break them leave the \
+                 model's tables",
+                self.relations
+            ));
+        }
         let mut notes = model.summary.notes.clone();
         notes.extend(self.checks.notes);
         if model.estimators.len() > 1 {
@@ -97,7 +108,7 @@ impl Subject<'_> {
                 scores: model.scores(),
                 trees: facts.trees,
             },
-            features: facts.features,
+            features,
             security: SecurityReport {
                 parameter_set: self.backend.set.name.into(),
                 bits: self.backend.set.ring.security_bits,

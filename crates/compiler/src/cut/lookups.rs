@@ -3,7 +3,9 @@
 use super::features::{FeaturePlaces, MAX_WEIGHTS};
 use crate::error::CompileError;
 use crate::ir::{Atom, Combination, Function, Ir, Lookups};
-use crate::model::{Estimator, FunctionLayer, LayeredModel, LinearForm, LookupModel};
+use crate::model::{
+    Estimator, FunctionLayer, LayeredModel, LinearForm, LookupModel, PointDistance,
+};
 use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,6 +96,11 @@ impl UsedLookups {
                     .map(|part| part.lookups.node.clone())
                     .collect(),
                 forms: self.forms().map(form).collect(),
+                distances: self
+                    .parts
+                    .iter()
+                    .flat_map(UsedEstimator::distances)
+                    .collect(),
                 functions: functions(&self.parts)?,
                 weights,
                 bias,
@@ -126,6 +133,11 @@ impl UsedEstimator {
         self.used
             .iter()
             .map(|&entry| &self.lookups.forms[entry as usize])
+    }
+
+    fn distances(&self) -> impl Iterator<Item = Option<PointDistance>> {
+        let used = self.used.iter();
+        used.map(|&entry| self.lookups.distances[entry as usize])
     }
 }
 

@@ -86,6 +86,7 @@ impl Family for LinearModel {
         Ok(Plan {
             circuit: layout.circuit(backend, &encoding, &fit.weights, fit.reply_bits),
             encodings: vec![Encoding::Linear(encoding)],
+            relations: Vec::new(),
             reading: Reading {
                 scores: scores.decodings(&coefficients),
                 deviation: deviations.fold(Deviation::default(), Deviation::max),

@@ -5,6 +5,7 @@
 //!   rows       the rows that are complete, and what they cannot tell
 //!   grid       features as integers: a step each, by how much it moves the scores
 //!   curve      functions as tables on the torus, with the line beside those that have one
+//!   kernels    those that fall off within one entry of their table
 //!   layer      by how much each bit turns each table, rounded knowing the bits before
 //!   outputs    amplitudes of the tables, integer weights of the sums
 //!   lines      the linear part, from features that travel as they are
@@ -12,6 +13,7 @@
 //!   choice     steps, gadget: the cheapest that is faithful enough
 //!   numbers    their range and bits, for the report
 //!   circuit    look-ups, sums, and all sums in one ciphertext
+//!   unlike     relations between features, by which clients mark rows that leave the tables
 //!   plan       encodings, decodings, report
 //! ```
 //!
@@ -27,6 +29,7 @@ mod circuit;
 mod curve;
 mod fidelity;
 mod grid;
+mod kernels;
 mod layer;
 mod layers;
 mod lines;
@@ -43,17 +46,23 @@ mod unlike;
 
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
-use crate::model::LookupModel;
+use crate::model::{LookupModel, Model};
 use crate::options::Options;
 use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
+use cipherfn_program::Tensor;
 use fidelity::Fidelity;
 use plan::Planned;
+use unlike::Unlike;
 
 impl Family for LookupModel {
     fn name(&self) -> &'static str {
         "sums of functions"
+    }
+
+    fn check_rounding(&self, model: &Model, rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
+        kernels::check_rounding(self, model, rows)
     }
 
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
@@ -75,7 +84,7 @@ impl Family for LookupModel {
         }
         let tables = (layer.curves.as_slice(), &choice.sums);
         let values = |row: &[f32]| self.forms_and_scores(row);
-        let warning = unlike::warning(setting, &layer.rows, tables, values);
+        let unlike = Unlike::of(setting, &choice.grid, tables, values);
         let planned = Planned {
             setting,
             circuit,
@@ -91,7 +100,7 @@ impl Family for LookupModel {
             stages: &choice.stages,
             layers: vec![self.layer_report(&layer, &choice)],
             key_parts: backend.expansion().iter().collect(),
-            warnings: warning.into_iter().collect(),
+            unlike,
         };
         Ok(planned.plan())
     }

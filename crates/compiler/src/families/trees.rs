@@ -137,6 +137,7 @@ fn plan(
     let shapes: Vec<InputShape> = shapes.collect();
     Ok(Plan {
         encodings,
+        relations: Vec::new(),
         reading: Reading {
             scores: scores.decodings(&coefficients),
             deviation: choice.budget.deviation,

@@ -185,12 +185,12 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(6);
+    newer["format"] = json!(7);
     newer["surprise"] = json!(1);
     let error = read(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "client specs have format 6, this build reads versions 1 to 5; write them anew with this build"
+        "client specs have format 7, this build reads versions 1 to 6; write them anew with this build"
     );
 }
 
@@ -285,9 +285,9 @@ fn fields_of_format_2_are_named() {
 /// of before keep their meaning.
 #[test]
 fn a_further_format_takes_a_wire_type_and_an_arm() {
-    /// Format 6, made up: says beside format 2 who compiled the model.
+    /// Format 7, made up: says beside format 2 who compiled the model.
     #[derive(Clone, Debug, PartialEq, Deserialize)]
-    struct SpecsV6 {
+    struct SpecsV7 {
         compiled_by: String,
         #[serde(flatten)]
         rest: SpecsV2,
@@ -296,7 +296,7 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
             V1(SpecsV1) = 1,
             V2(SpecsV2) = 2,
-            V6(SpecsV6) = 6,
+            V7(SpecsV7) = 7,
         }
     }
     fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
@@ -305,18 +305,18 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         match document.expect("a known format").unwrap() {
             FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
             FutureVersions::V2(document) => (document.into(), None),
-            FutureVersions::V6(document) => (document.rest.into(), Some(document.compiled_by)),
+            FutureVersions::V7(document) => (document.rest.into(), Some(document.compiled_by)),
         }
     }
     let specs = read(&document()).unwrap().specs().clone();
     let mut newer = document_2();
-    newer["format"] = json!(6);
+    newer["format"] = json!(7);
     newer["compiled_by"] = json!("somebody");
     assert_eq!(read_future(&document()), (specs.clone(), None));
     assert_eq!(read_future(&document_2()), (specs.clone(), None));
     assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
-    assert_eq!(FutureVersions::VERSIONS, [1, 2, 6]);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 6 })));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 7]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 7 })));
 }
 
 /// Integers take a format of their own, and others refuse them.
@@ -392,6 +392,67 @@ fn features_together_are_said_in_format_5() {
     wide["inputs"][0]["linear"]["block"] = json!(129);
     let error = read(&wide).unwrap_err().to_string();
     assert!(error.contains("block 129 is not in 1 ..= 128"), "{error}");
+}
+
+/// Clients of before would answer rows that break a relation without a word.
+#[test]
+fn relations_are_said_in_format_6() {
+    let plain = read(&document_2()).unwrap().specs().clone();
+    let mut specs = plain.clone();
+    specs.relations = vec![Relation {
+        terms: vec![(0, 0.1)],
+        centre: -0.3,
+        limit: 1.0 / 3.0,
+        names: vec!["a".into()],
+    }];
+    let written = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(written.format(), 6);
+    assert!(written.version_1().unwrap().is_none());
+    let value: Value = serde_json::from_slice(written.bytes()).unwrap();
+    assert_eq!(value["relations"][0]["terms"], json!([[0, 0.1]]));
+    let again = SpecsDocument::from_json_bytes(written.bytes()).unwrap();
+    assert_eq!((again.specs(), again.bytes()), (&specs, written.bytes()));
+    let plain = SpecsDocument::new(plain).unwrap();
+    assert_eq!(
+        plain.format(),
+        2,
+        "without relations clients of before read it"
+    );
+    let mut older = value.clone();
+    older["format"] = json!(5);
+    let error = read(&older).unwrap_err().to_string();
+    let problem = "relations are there, which format 5 does not know";
+    assert!(error.contains(problem), "{error}");
+    for (field, bad, problem) in [
+        ("terms", json!([]), "relations[0].terms has 0 entries"),
+        (
+            "terms",
+            json!([[0, 1.0], [0, 2.0]]),
+            "not in order of the features",
+        ),
+        (
+            "terms",
+            json!([[7, 1.0]]),
+            "of the 8 features that are read of it",
+        ),
+        (
+            "limit",
+            json!(0.0),
+            "relations[0].limit 0 is not a positive number",
+        ),
+        ("names", json!([]), "relations[0].names has 0 entries"),
+        ("names", json!([""]), "relations[0].names[0] is not a name"),
+        (
+            "names",
+            json!(["a", "b", "c", "d"]),
+            "relations[0].names has 4",
+        ),
+    ] {
+        let mut broken = value.clone();
+        broken["relations"][0][field] = bad;
+        let error = read(&broken).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 /// Decimals take a format of their own, which clients of before refuse.

@@ -57,6 +57,7 @@ impl From<SpecsV2> for ClientSpecs {
             columns: document.columns.run(),
             preprocess: document.preprocess,
             inputs: document.inputs.run(),
+            relations: Vec::new(),
             decoding: program::Decoding {
                 replies: decoding.replies.run(),
                 scores: decoding.scores.run(),

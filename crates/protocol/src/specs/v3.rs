@@ -2,10 +2,11 @@
 //! specs that say so: clients that do not know of it would answer rows that have more.
 //!
 //! Format 4 has the same layout, and features as integers among its inputs; format 5 has features that
-//! stand together in their ciphertexts.
+//! stand together in their ciphertexts. Format 6 has relations between features: clients that do not know of
+//! it would answer rows without a mark that break them.
 
 use super::v2::{DecodingV2, Model, SpecsV2};
-use super::wire::{Encoding, InputColumn, OutputField};
+use super::wire::{Encoding, InputColumn, OutputField, Relation, Wire};
 use super::{ClientSpecs, ParameterSetRef, Quantiser, SpecsError};
 use crate::hash::Hash;
 use cipherfn_program::{self as program, FeatureForm, RowProgram};
@@ -24,6 +25,8 @@ pub(super) struct SpecsV3 {
     inputs: Vec<Encoding>,
     /// In order of the inputs' quantisers.
     decimals: Vec<Decimals>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    relations: Vec<Relation>,
     decoding: DecodingV2,
     postprocess: RowProgram,
     outputs: Vec<OutputField>,
@@ -35,6 +38,8 @@ const DECIMALS: u16 = 3;
 pub(super) const INTEGERS: u16 = 4;
 /// The first format that has features together.
 pub(super) const TOGETHER: u16 = 5;
+/// The first format that has relations between features.
+pub(super) const RELATIONS: u16 = 6;
 
 /// Most decimals of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +67,7 @@ impl TryFrom<SpecsV3> for ClientSpecs {
             outputs: document.outputs,
         });
         declare(&mut specs, document.decimals)?;
+        specs.relations = document.relations.run();
         Ok(specs)
     }
 }
@@ -82,7 +88,8 @@ impl SpecsV3 {
         let decimals: Vec<Decimals> = decimals.collect();
         let of_inputs = specs.inputs.iter().filter_map(first_format).max();
         let of_decimals = (!decimals.is_empty()).then_some(DECIMALS);
-        let format = of_inputs.max(of_decimals)?;
+        let of_relations = (!specs.relations.is_empty()).then_some(RELATIONS);
+        let format = of_inputs.max(of_decimals).max(of_relations)?;
         let document = SpecsV2::from(specs.clone());
         Some(Self {
             format,
@@ -94,6 +101,7 @@ impl SpecsV3 {
             preprocess: document.preprocess,
             inputs: document.inputs,
             decimals,
+            relations: Wire::of(specs.relations.clone()),
             decoding: document.decoding,
             postprocess: document.postprocess,
             outputs: document.outputs,

@@ -4,7 +4,7 @@
 use super::{
     ClientSpecs, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding,
     LinearEncoding, OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
-    v3,
+    relations, v3,
 };
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
@@ -59,6 +59,7 @@ pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsErro
             }
         }
     }
+    relations::validate(&specs.relations, format)?;
     decoding(&specs.decoding, format)?;
     outputs(&specs.outputs)?;
     programs(specs)
@@ -74,12 +75,10 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
             format!("reads {entries} entries of {} columns", specs.columns.len()),
         )
     })?;
-    let features = specs
-        .inputs
-        .iter()
-        .map(Encoding::features)
-        .max()
-        .unwrap_or(0);
+    let of_inputs = specs.inputs.iter().map(Encoding::features);
+    let terms = specs.relations.iter().flat_map(|own| &own.terms);
+    let of_relations = terms.map(|(feature, _)| *feature as usize + 1);
+    let features = of_inputs.chain(of_relations).max().unwrap_or(0);
     let fits = match specs.preprocess.outputs().as_slice() {
         [
             TensorType {
@@ -92,9 +91,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     check(fits, || {
         (
             "preprocess".into(),
-            format!(
-                "does not give one f32 vector of the {features} features that the encoding reads"
-            ),
+            format!("does not give one f32 vector of the {features} features that are read of it"),
         )
     })?;
     let scores = specs.decoding.scores.len();
@@ -464,7 +461,7 @@ fn extent(field: &str, count: u32, stride: u32) -> Result<(), SpecsError> {
     })
 }
 
-fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), SpecsError> {
+pub(super) fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), SpecsError> {
     check((least..=most).contains(&len), || {
         (
             field.into(),
@@ -473,7 +470,7 @@ fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), Specs
     })
 }
 
-fn name(field: &str, text: &str) -> Result<(), SpecsError> {
+pub(super) fn name(field: &str, text: &str) -> Result<(), SpecsError> {
     check(!text.is_empty() && text.len() <= MAX_NAME, || {
         (
             field.into(),
@@ -482,7 +479,7 @@ fn name(field: &str, text: &str) -> Result<(), SpecsError> {
     })
 }
 
-fn check(ok: bool, error: impl FnOnce() -> (String, String)) -> Result<(), SpecsError> {
+pub(super) fn check(ok: bool, error: impl FnOnce() -> (String, String)) -> Result<(), SpecsError> {
     if ok {
         return Ok(());
     }

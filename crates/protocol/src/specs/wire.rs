@@ -128,6 +128,12 @@ wire_structs! {
         step: f64,
         bits: u32,
     }
+    struct Relation {
+        terms: Vec<(u32, f32)>,
+        centre: f64,
+        limit: f64,
+        names: Vec<String>,
+    }
     struct ReplyForm {
         reply_bits: Bits,
         coefficients: u32,
@@ -238,6 +244,7 @@ wire_as_is!(
     f64,
     String,
     (u32, u32),
+    (u32, f32),
     (ScoreUnits, ScoreUnits),
     ScoreUnits,
     TorusFraction,

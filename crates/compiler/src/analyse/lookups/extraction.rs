@@ -4,6 +4,7 @@ use super::{Direction, Directions, FormwisePass, first_factor};
 use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Combination, Lookups};
+use crate::model::PointDistance;
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType, ValueId,
 };
@@ -114,9 +115,11 @@ impl<'p, 'a> Extraction<'p, 'a> {
             },
         )?;
         let value = builder.cast(node, value, EntryKind::F64)?;
+        let forms: Vec<Combination> = self.representatives.iter().map(form).collect();
         Ok(Lookups {
             node: node.to_owned(),
-            forms: self.representatives.iter().map(form).collect(),
+            distances: forms.iter().map(|form| self.distance(form)).collect(),
+            forms,
             functions: builder.finish(&[value])?,
         })
     }
@@ -210,6 +213,17 @@ impl<'p, 'a> Extraction<'p, 'a> {
         self.no_further_than_zero(builder, node, combinations, value)
     }
 
+    /// The squared distance that an affine entry is of.
+    fn distance(&self, entry: &Combination) -> Option<PointDistance> {
+        let distance = self.distances.get(&self.pass.known_direction(entry)?)?;
+        let factor = first_factor(entry) / first_factor(distance);
+        let zero = entry.constant - factor * distance.constant;
+        // Of a multiple of the distance it is zero, whatever the quotient lost.
+        let is_multiple = zero.abs() <= ROUNDED * entry.constant.abs();
+        let zero = if is_multiple { 0.0 } else { zero };
+        Some(PointDistance { zero, factor })
+    }
+
     /// Entries that are functions of a squared distance, no further than where it is zero.
     fn no_further_than_zero(
         &self,
@@ -224,19 +238,11 @@ impl<'p, 'a> Extraction<'p, 'a> {
         let mut least = vec![f64::NEG_INFINITY; entries.len()];
         let mut most = vec![f64::INFINITY; entries.len()];
         for (place, entry) in entries.iter().enumerate() {
-            let direction = self.pass.known_direction(entry);
-            let Some(distance) = direction.and_then(|own| self.distances.get(&own)) else {
+            let Some(PointDistance { zero, factor }) = self.distance(entry) else {
                 continue;
             };
-            let factor = first_factor(entry) / first_factor(distance);
-            let end = entry.constant - factor * distance.constant;
             let ends = if factor > 0.0 { &mut least } else { &mut most };
-            // Of a multiple of the distance it is zero, whatever the quotient lost.
-            ends[place] = if end.abs() <= ROUNDED * entry.constant.abs() {
-                0.0
-            } else {
-                end
-            };
+            ends[place] = zero;
         }
         for (function, ends) in [(BinaryFunction::Max, least), (BinaryFunction::Min, most)] {
             value = with_numbers((builder, node), value, function, ends)?;

@@ -57,6 +57,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         decimals: vec![None; 2],
         rows: rows.clone(),
         numbers: Vec::new(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };
@@ -120,6 +121,7 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
         decimals: vec![None],
         rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
         numbers: Vec::new(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };

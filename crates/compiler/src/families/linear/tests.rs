@@ -17,6 +17,7 @@ fn features(rows: Vec<Vec<f32>>) -> Features {
         decimals: vec![None; features],
         rows,
         numbers: Vec::new(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: std::collections::HashMap::new(),
         sets: std::collections::HashMap::new(),
     }

@@ -5,6 +5,7 @@ use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, STRICTER, SimulatedModel};
 use super::grid::{Span, grids};
+use super::kernels::check_tables;
 use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
 use super::outputs::{OutputFit, OutputSums, check_scores};
@@ -89,7 +90,6 @@ impl<'a> LayerProblem<'a> {
         let values = rows.iter().map(|row| model.forms_and_scores(row));
         let (forms, scores): (Vec<Vec<f64>>, Vec<Vec<f64>>) = values.unzip();
         check_finite(model.node(), (setting, &indices), &scores)?;
-        check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);
         let bounds: Vec<(f64, f64)> = model
             .forms
@@ -101,7 +101,13 @@ impl<'a> LayerProblem<'a> {
             node: model.nodes.first().map_or("", String::as_str),
             program: &model.functions,
         };
-        let curves = Curve::of(functions, &forms, &bounds, size)?;
+        let curves = Curve::of(functions, &forms, &bounds, size);
+        // Far from the points of a narrow kernel scores are all the same.
+        if let Ok(curves) = &curves {
+            check_tables(model, curves, &scores)?;
+        }
+        check_scores(model.node(), &scores, &model.weights)?;
+        let curves = curves?;
         let mut layer = Self {
             model,
             setting,

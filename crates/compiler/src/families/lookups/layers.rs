@@ -28,7 +28,7 @@ use super::check;
 use super::curve::{self, Curve};
 use super::numbers::{MOST_BITS, reach};
 use super::plan::Planned;
-use super::unlike;
+use super::unlike::Unlike;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
@@ -77,7 +77,7 @@ impl Family for LayeredModel {
         })?;
         let sums = &choice.sums;
         let values = |row: &[f32]| self.forms_and_scores(row);
-        let warning = unlike::warning(setting, &problem.rows, (curves, sums), values);
+        let unlike = Unlike::of(setting, &choice.grid, (curves, sums), values);
         let looks_up = choice.work.lookups > 0;
         let bootstraps = circuit.bootstrap.is_some().then_some(choice.of.part);
         let planned = Planned {
@@ -95,7 +95,7 @@ impl Family for LayeredModel {
             stages: &choice.stages,
             layers: found.reports(),
             key_parts: backend.expansion().iter().chain(bootstraps).collect(),
-            warnings: warning.into_iter().collect(),
+            unlike,
         };
         Ok(planned.plan())
     }

@@ -40,6 +40,7 @@ mod votes;
 
 use super::fidelity::Fidelity;
 use super::plan::Planned;
+use super::unlike::Unlike;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::families::{Family, Plan, Setting};
@@ -79,7 +80,10 @@ impl Family for NeighbourModel {
             stages: &choice.stages(&problem),
             layers: problem.reports(&choice),
             key_parts: backend.expansion().iter().chain([choice.of.part]).collect(),
-            warnings: problem.warning(&choice).into_iter().collect(),
+            unlike: Unlike {
+                relations: Vec::new(),
+                warning: problem.warning(&choice),
+            },
         };
         let mut plan = planned.plan();
         for (decoding, unit) in plan.reading.scores.iter_mut().zip(&choice.votes.units) {

@@ -2,6 +2,7 @@
 
 use super::fidelity::{self, Fidelity};
 use super::outputs::OutputSums;
+use super::unlike::Unlike;
 use crate::backend::Budget;
 use crate::cost::Work;
 use crate::families::{Facts, Plan, Reading, Setting};
@@ -29,7 +30,7 @@ pub(super) struct Planned<'a> {
     pub(super) stages: &'a [(&'static str, Microseconds)],
     pub(super) layers: Vec<LayerReport>,
     pub(super) key_parts: Vec<&'static KeyPart>,
-    pub(super) warnings: Vec<String>,
+    pub(super) unlike: Unlike,
 }
 
 impl Planned<'_> {
@@ -68,9 +69,10 @@ impl Planned<'_> {
                 reply_bytes: backend.reply_bytes(coefficients, reply_bits),
                 shared: backend.shared(&shapes, [coefficients], reply_bits),
                 key_parts: self.key_parts,
-                warnings: self.warnings,
+                warnings: self.unlike.warning.into_iter().collect(),
             },
             encodings,
+            relations: self.unlike.relations,
             circuit: self.circuit,
         }
     }

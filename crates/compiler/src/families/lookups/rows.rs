@@ -7,7 +7,7 @@ use crate::families::Setting;
 use crate::margins;
 
 /// Calibration rows that the layers are fitted on, at most.
-const MAX_ROWS: usize = 512;
+pub(super) const MAX_ROWS: usize = 512;
 /// Part of a score's range that is next to the boundary of two labels: what the optimiser of a
 /// support vector machine leaves undecided at its default tolerance, a small part of any noise.
 const UNDECIDED: f64 = 1e-3;

@@ -66,6 +66,8 @@ impl StackedProblem<'_> {
             .iter()
             .flat_map(|own| own.plan.encodings.clone());
         let encodings: Vec<Encoding> = own_forms.into_iter().chain(of_scores).collect();
+        let scored_plans = self.scored.iter().map(|own| &own.plan);
+        let relations = scored_plans.flat_map(|plan| plan.relations.clone());
         let shapes = encodings.iter();
         let shapes = shapes.map(|encoding| InputShape::of(backend.set, encoding));
         let shapes: Vec<InputShape> = shapes.collect();
@@ -126,6 +128,7 @@ impl StackedProblem<'_> {
                 ..own
             },
             encodings,
+            relations: relations.collect(),
             circuit: choice.circuit,
         }
     }

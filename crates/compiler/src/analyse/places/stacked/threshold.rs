@@ -121,6 +121,7 @@ mod tests {
         let lookups = Lookups {
             node: "f".into(),
             forms: vec![Combination::of_constant(0.0)],
+            distances: vec![None],
             functions: builder.finish(&[value]).unwrap(),
         };
         LinkFunction::of(vec![Some(0)], vec![0.0], lookups)

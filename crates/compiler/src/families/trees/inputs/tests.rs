@@ -49,6 +49,7 @@ fn features(rows: &[[f32; 3]]) -> Features {
         decimals: vec![None; 3],
         rows: rows.iter().map(|row| row.to_vec()).collect(),
         numbers: Vec::new(),
+        mixtures: crate::mixtures::Mixtures::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     }
