@@ -4,6 +4,7 @@
 # those of the wide set have keys of version 2. `batch` is five rows of `dt_bc` compiled with `--profile wide`, in one query;
 # its evaluation key is not kept. v3 has v2's specs of the tree with decimals, and a bundle of look-ups with empty specs, by hand; `network` is `mlp_bc`
 # under v2's keys of the wide set, without its bundle of 800 KB; `frame` is three rows under the same keys, and a plan's answer;
+# `sums` is two owners' rows, added, under `public.cfu`, which is of those keys, too;
 # `prices` and the grants were made by other implementations of their formats.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
