@@ -3,12 +3,14 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod file;
+mod owners;
 mod refresh;
 mod tables;
 
 #[cfg(feature = "arrow")]
 pub use arrow::{ColumnError, answer_columns, values};
 pub use file::{EncryptedFile, FrameFileError};
+pub use owners::{OwnerSums, OwnersError, decrypt_total};
 pub use refresh::{Behind, KeyHolder, RefreshFrameError, refresh_bytes};
 pub use tables::Tables;
 
@@ -81,7 +83,7 @@ pub enum FrameError {
     },
     /// More rows of one key than limbs have room for.
     #[error(
-        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; there is no room for their sum"
+        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; let the look-up have room for as many (rows = {limit} now, 1048576 at most)"
     )]
     TooMany {
         /// Most rows.
@@ -89,6 +91,11 @@ pub enum FrameError {
         /// The key columns.
         columns: String,
     },
+    /// The schema of owners' sums.
+    #[error(
+        "the schema says owners, which is of sums under a public key; take that line out to encrypt rows, or let the owner contribute (cipherfn frame contribute)"
+    )]
+    Sums,
     /// Rows that pad in a frame that has none.
     #[error("rows that pad hide how many there are only where the schema says padded = true")]
     Padding,
@@ -142,7 +149,7 @@ impl<'a> FrameEncryptor<'a> {
     ) -> Result<EncryptedRows, FrameError> {
         for (row, cells) in (first_row + 1..).zip(rows) {
             match cells {
-                Some(cells) => self.check(row, cells)?,
+                Some(cells) => check(self.schema, row, cells)?,
                 None if self.schema.rows().padded => {}
                 None => return Err(FrameError::Padding),
             }
@@ -157,52 +164,21 @@ impl<'a> FrameEncryptor<'a> {
 
     /// Encrypts the tables of a look-up, with whatever rows they have.
     pub fn tables(&self, lookup: &LookupIndex, tables: Tables<'_>) -> Result<Vec<u8>, FrameError> {
+        if self.schema.owners().is_some() {
+            return Err(FrameError::Sums);
+        }
         let places = self.schema.lookup_layout(lookup).places as usize;
         let parts: Vec<_> = tables.finish().collect();
         let shape = TableShape::in_blocks(self.key.parameter_set(), parts.len(), places);
         let mut words = vec![vec![0_u64; shape.entries]; shape.tables];
         for (index, (part, entries)) in parts.into_iter().enumerate() {
-            let unit = self.schema.unit(part);
+            let unit = self.schema.unit(lookup, part);
             for (place, entry) in entries.into_iter().enumerate() {
                 let table = shape.block(index, places, place / shape.entries);
                 words[table][place % shape.entries] = (entry << (u64::BITS - unit)) as u64;
             }
         }
         Ok(encrypt_tables(self.key, &shape, &words)?)
-    }
-
-    fn check(&self, row: usize, cells: &Units) -> Result<(), FrameError> {
-        let expected = self.schema.columns().len();
-        if cells.len() != expected {
-            return Err(FrameError::Cells {
-                row,
-                expected,
-                found: cells.len(),
-            });
-        }
-        for (column, cell) in self.schema.columns().iter().zip(cells) {
-            let (min, max) = column.domain.range();
-            let name = || column.name.clone();
-            match cell {
-                Some(units) if !(min..=max).contains(units) => {
-                    return Err(FrameError::Range {
-                        column: name(),
-                        row,
-                        units: *units,
-                        min,
-                        max,
-                    });
-                }
-                None if !column.nulls => {
-                    return Err(FrameError::Null {
-                        column: name(),
-                        row,
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     fn input(&self, input: RowInput, rows: &[Option<Units>]) -> Result<Vec<u8>, FrameError> {
@@ -267,6 +243,41 @@ impl<'a> FrameEncryptor<'a> {
     fn unit(&self, column: usize) -> u32 {
         ROOM_BITS + self.schema.columns()[column].limb_bits
     }
+}
+
+/// Refuses a row, by its number from 1, that is none of the schema's.
+fn check(schema: &Schema, row: usize, cells: &Units) -> Result<(), FrameError> {
+    let expected = schema.columns().len();
+    if cells.len() != expected {
+        return Err(FrameError::Cells {
+            row,
+            expected,
+            found: cells.len(),
+        });
+    }
+    for (column, cell) in schema.columns().iter().zip(cells) {
+        let (min, max) = column.domain.range();
+        let name = || column.name.clone();
+        match cell {
+            Some(units) if !(min..=max).contains(units) => {
+                return Err(FrameError::Range {
+                    column: name(),
+                    row,
+                    units: *units,
+                    min,
+                    max,
+                });
+            }
+            None if !column.nulls => {
+                return Err(FrameError::Null {
+                    column: name(),
+                    row,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The code of units in a column's range.

@@ -2,6 +2,7 @@
 
 mod columns;
 mod concat;
+mod contribute;
 mod decrypt;
 mod encrypt;
 mod evaluator;
@@ -18,6 +19,7 @@ mod sql;
 mod stages;
 mod stored;
 mod table;
+mod total;
 
 use crate::files::InputSource;
 use crate::terminal::Terminal;
@@ -53,6 +55,8 @@ enum FrameCommand {
     Plan(sql::PlanOf),
     Encrypt(encrypt::EncryptFrame),
     Concat(concat::Concat),
+    Contribute(contribute::ContributeSums),
+    Total(total::AddSums),
     Query(query::Query),
     Decrypt(decrypt::DecryptFrame),
     Explain(explain::Explain),
@@ -72,6 +76,8 @@ impl Frame {
             FrameCommand::Plan(command) => command.run(terminal),
             FrameCommand::Schema(command) => command.run(terminal),
             FrameCommand::Concat(command) => command.run(terminal),
+            FrameCommand::Contribute(command) => command.run(terminal),
+            FrameCommand::Total(command) => command.run(terminal),
             FrameCommand::Encrypt(command) => command.run(terminal),
             FrameCommand::Query(command) => command.run(terminal),
             FrameCommand::Decrypt(command) => command.run(terminal),

@@ -5,6 +5,7 @@ mod deaths;
 mod frame_models;
 mod frame_names;
 mod frame_stages;
+mod frame_sums;
 mod frames;
 mod leaves;
 mod service;

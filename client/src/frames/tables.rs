@@ -2,7 +2,7 @@
 
 use super::{FrameError, code};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::schema::{Duplicates, LookupIndex, MAX_ADDED_ROWS, Schema, TablePart};
+use cipherfn_frame::schema::{Duplicates, LookupIndex, Schema, TablePart};
 use std::collections::HashMap;
 
 /// Tables of a look-up while rows are added.
@@ -68,9 +68,9 @@ impl<'s> Tables<'s> {
                     cell(*column).map_or(0, |units| own.domain.split(units, own.limb_bits)[*limb])
                 }
             };
-            if *part == TablePart::Matched && *entry > i64::from(MAX_ADDED_ROWS) {
+            if *part == TablePart::Matched && *entry > i64::from(self.lookup.added()) {
                 return Err(FrameError::TooMany {
-                    limit: MAX_ADDED_ROWS.into(),
+                    limit: self.lookup.added().into(),
                     columns: self.lookup.by.join(", "),
                 });
             }
@@ -78,7 +78,7 @@ impl<'s> Tables<'s> {
         Ok(())
     }
 
-    /// The entries of each table, for one that is not encrypted.
+    /// The entries of each table, for one that is not encrypted, or not so.
     pub fn into_entries(self) -> Vec<Vec<i64>> {
         self.entries
     }

@@ -27,6 +27,7 @@ mod resolve;
 pub mod schema;
 mod sent;
 pub mod stages;
+pub mod totals;
 
 mod sql;
 

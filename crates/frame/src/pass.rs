@@ -1,6 +1,6 @@
 //! What a plan becomes: circuits, each evaluated for every row of a frame.
 
-pub use crate::schema::{COUNT_UNIT, POLYNOMIAL_SIZE, ROOM_BITS};
+pub use crate::schema::{POLYNOMIAL_SIZE, ROOM_BITS};
 
 use crate::schema::{RowInput, TablePart};
 use cipherfn_circuit::Circuit;
@@ -61,7 +61,7 @@ impl Pass {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TableSource {
     /// Entries `block * POLYNOMIAL_SIZE` and on of a look-up's table: encrypted, or of a table of
-    /// the server in the clear. A limb v is v 2^-(12 + limb bits); numbers of rows are limbs of one bit.
+    /// the server in the clear. Entries have the units of [`Schema::unit`](crate::schema::Schema::unit).
     Stored {
         /// The frame, by its place among those of the query.
         frame: usize,
@@ -71,6 +71,9 @@ pub enum TableSource {
         part: TablePart,
         /// Which entries.
         block: u32,
+        /// How many owners' ciphertexts under a public key it is the sum of; none where the key holder
+        /// encrypted it, or nobody did.
+        owners: u32,
     },
     /// The sum over all rows of an output of an earlier pass.
     Summed {

@@ -72,6 +72,14 @@ impl Resolved<'_> {
         let lookup = lookup.map(|lookup| &self.frames[join + 1].lookups()[lookup]);
         lookup.is_some_and(|lookup| lookup.duplicates == Duplicates::Sum)
     }
+
+    /// How many rows an entry of a joined frame's tables may be the sum of.
+    pub(crate) fn added(&self, join: usize) -> i128 {
+        let lookup = self.joins[join].lookup;
+        lookup.map_or(1, |lookup| {
+            self.frames[join + 1].lookups()[lookup].added().into()
+        })
+    }
 }
 
 /// A plan while it is resolved.
@@ -122,6 +130,14 @@ impl<'a> Resolver<'a> {
                 step,
                 problem: format!(
                     "{name:?} is a table that the server has in the clear, whose rows nobody goes over; scan an encrypted frame and merge {name:?} from the left or by \"inner\""
+                ),
+            });
+        }
+        if base.owners().is_some() {
+            return Err(PlanError::Invalid {
+                step,
+                problem: format!(
+                    "{name:?} is what owners' rows add up to, and has none that could be gone over; have it decrypted as it is, or scan another frame and merge {name:?} from the left or by \"inner\""
                 ),
             });
         }

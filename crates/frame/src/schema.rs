@@ -5,7 +5,9 @@ mod document;
 mod domain;
 mod error;
 mod hashed;
+mod lookup;
 mod names;
+mod owners;
 mod plain;
 mod rows;
 
@@ -13,7 +15,11 @@ pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
 pub(crate) use hashed::TokenKind;
 pub use hashed::{KnownNames, NameHasher, SECRET_LEN, Sent};
+pub use lookup::{
+    ADDED_ROWS, Duplicates, KeyLayout, LookupIndex, MAX_ADDED_ROWS, MAX_LOOKUP_SIZE, TablePart,
+};
 pub use names::NameForm;
+pub use owners::{MAX_OWNERS, OWNERS_UNIT};
 pub use rows::Rows;
 
 use cipherfn_protocol::hash::Hash;
@@ -24,8 +30,6 @@ pub const POLYNOMIAL_SIZE: u32 = 2048;
 /// A value takes this many bits of the torus less than all where a row's values begin: a limb of b
 /// bits is v 2^-(12 + b), so that the sum of 2^11 of them has half the torus.
 pub const ROOM_BITS: u32 = 12;
-/// Numbers of rows in tables (matched, present) are limbs of one bit.
-pub const COUNT_UNIT: u32 = ROOM_BITS + 1;
 /// Most rows of a frame: what an answer takes is known from their number, before there are any.
 pub const MAX_ROWS: u64 = 1 << 26;
 /// Most columns of a frame.
@@ -34,12 +38,8 @@ pub const MAX_COLUMNS: usize = 1 << 10;
 pub const MAX_NAME: usize = 128;
 /// Most codes of a key column: more than a join or a group could tell apart, for filters.
 pub const MAX_KEY_SIZE: u64 = 1 << 32;
-/// Most combinations of keys of a look-up: 32 ciphertexts a limb.
-pub const MAX_LOOKUP_SIZE: u64 = 1 << 16;
 /// Bits of a limb unless a schema says otherwise.
 pub const LIMB_BITS: u32 = 8;
-/// Most rows of a key whose values a look-up adds: what limbs have room for.
-pub const MAX_ADDED_ROWS: u32 = 1 << (ROOM_BITS - 1);
 /// Most bits of a limb.
 pub const MAX_LIMB_BITS: u32 = 20;
 
@@ -51,6 +51,7 @@ pub struct Schema {
     columns: Vec<Column>,
     lookups: Vec<LookupIndex>,
     cells: Option<Hash>,
+    owners: Option<u32>,
     names: NameForm,
 }
 
@@ -78,27 +79,6 @@ pub struct Roles {
     pub key: bool,
 }
 
-/// Columns that rows of other frames look up by keys of this one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookupIndex {
-    /// The key columns, one or two.
-    pub by: Vec<String>,
-    /// The columns that are looked up; that a row exists can always be.
-    pub columns: Vec<String>,
-    /// What happens where two rows have equal keys.
-    pub duplicates: Duplicates,
-}
-
-/// What happens where two rows have equal keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Duplicates {
-    /// They are refused when the frame is encrypted.
-    #[default]
-    Refuse,
-    /// Their values are added.
-    Sum,
-}
-
 /// Something that every row of an encrypted frame has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowInput {
@@ -111,53 +91,6 @@ pub enum RowInput {
     Code(usize),
     /// The limbs of a value, from the least significant on; zero of a missing one.
     Limbs(usize),
-}
-
-/// A table that an encrypted frame has for a look-up: entry k is that of the rows of key k.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TablePart {
-    /// The number of rows.
-    Matched,
-    /// The number of rows whose cell of a column is there. Of columns with nulls.
-    Presence(usize),
-    /// A limb of a column.
-    Limb(usize, usize),
-}
-
-/// Places of combinations of keys: the sum of code times stride.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyLayout {
-    /// A stride a key.
-    pub strides: Vec<u64>,
-    /// Number of places.
-    pub places: u64,
-}
-
-impl KeyLayout {
-    /// Keys of so many codes each. Where one ciphertext has no room for all, strides are powers of
-    /// two, so that the high bits of codes are the number of a ciphertext.
-    pub fn of(sizes: Vec<u64>) -> Self {
-        let product = sizes
-            .iter()
-            .fold(1u64, |product, size| product.saturating_mul(*size));
-        let is_one = product <= u64::from(POLYNOMIAL_SIZE);
-        let (mut strides, mut stride, mut places) = (Vec::with_capacity(sizes.len()), 1u64, 1u64);
-        for size in sizes {
-            strides.push(stride);
-            places = stride.saturating_mul(size);
-            stride = if is_one {
-                places
-            } else {
-                stride.saturating_mul(size.next_power_of_two())
-            };
-        }
-        Self { strides, places }
-    }
-
-    /// Number of ciphertexts.
-    pub const fn blocks(&self) -> u64 {
-        self.places.div_ceil(POLYNOMIAL_SIZE as u64)
-    }
 }
 
 impl Schema {
@@ -198,6 +131,7 @@ impl Schema {
             columns,
             lookups,
             cells: None,
+            owners: None,
             names: NameForm::Clear,
         };
         schema.check_lookups()?;
@@ -254,42 +188,6 @@ impl Schema {
         live.into_iter().chain(parts.flatten()).collect()
     }
 
-    /// The tables of a look-up, in the order in which files hold them.
-    pub fn tables(&self, lookup: &LookupIndex) -> Vec<TablePart> {
-        let mut tables = vec![TablePart::Matched];
-        for name in &lookup.columns {
-            let Some(index) = self.position(name) else {
-                continue;
-            };
-            let column = &self.columns[index];
-            if column.nulls {
-                tables.push(TablePart::Presence(index));
-            }
-            let limbs = column.limbs().len();
-            tables.extend((0..limbs).map(|limb| TablePart::Limb(index, limb)));
-        }
-        tables
-    }
-
-    /// Entries of a look-up's tables.
-    pub fn lookup_size(&self, lookup: &LookupIndex) -> u64 {
-        self.lookup_layout(lookup).places
-    }
-
-    /// Where the rows of a look-up's keys lie in its tables.
-    pub fn lookup_layout(&self, lookup: &LookupIndex) -> KeyLayout {
-        let keys = lookup.by.iter().filter_map(|name| self.position(name));
-        KeyLayout::of(keys.map(|key| self.columns[key].domain.size()).collect())
-    }
-
-    /// An entry of 1 of a table is the torus fraction `2^-this`.
-    pub fn unit(&self, part: TablePart) -> u32 {
-        match part {
-            TablePart::Matched | TablePart::Presence(_) => COUNT_UNIT,
-            TablePart::Limb(column, _) => ROOM_BITS + self.columns[column].limb_bits,
-        }
-    }
-
     /// Bits of an input that is bits; 0 of limbs.
     pub fn bit_count(&self, input: RowInput) -> u32 {
         match input {
@@ -338,6 +236,13 @@ impl Schema {
                     "has {size} combinations of keys, a look-up at most {MAX_LOOKUP_SIZE}; narrow the columns' ranges"
                 );
                 return Err(error("by", problem));
+            }
+            if !(1..=MAX_ADDED_ROWS).contains(&lookup.rows) {
+                let problem = format!(
+                    "is {}; a look-up adds 1 to {MAX_ADDED_ROWS} rows of a key",
+                    lookup.rows
+                );
+                return Err(error("rows", problem));
             }
             let mut names = HashSet::new();
             for name in &lookup.columns {

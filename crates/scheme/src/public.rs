@@ -36,8 +36,11 @@ use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
 use std::fmt;
 
+mod tables;
 #[cfg(test)]
 mod tests;
+
+pub use tables::PublicTableShape;
 
 /// Bits of a ciphertext's coefficients that travel, in mask and body. A sum has no more.
 pub const CIPHERTEXT_BITS: Bits = Bits::new(47);

@@ -6,7 +6,9 @@
 //! rows, in what order and on how many threads.
 
 mod demand;
+mod heads;
 mod noise;
+mod owners;
 mod partial;
 mod query;
 mod read;
@@ -18,9 +20,11 @@ mod steps;
 mod stored;
 
 pub use demand::{Demand, FrameQueryError, SumRows};
+pub use heads::leading;
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
+pub use owners::{FrameTotal, FrameTotalError};
 pub use partial::{PartialError, PartialResults};
 pub use query::{PassFigures, PreparedQuery, choices};
 pub use read::ReadError;
@@ -330,6 +334,7 @@ fn table(
             lookup,
             part,
             block,
+            ..
         } => frames[*frame].table(*lookup, *part, *block),
         TableSource::Summed { pass, output } => {
             let (pass, results) = (&passes[*pass], &earlier[*pass]);

@@ -2,6 +2,7 @@
 
 use super::Target;
 use crate::golden;
+use cipherfn_client::frames::decrypt_total;
 use cipherfn_client::training::{decrypt_weights, open};
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
@@ -22,7 +23,7 @@ use cipherfn_scheme::descent::{BatchShape, decrypt_forms, form_bytes};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::frames::{StoredFrame, StoredRows};
+use cipherfn_serving::frames::{FrameTotal, StoredFrame, StoredRows};
 use cipherfn_serving::training::{Total, answer_forms};
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify, verify_grant};
@@ -278,6 +279,19 @@ pub const TARGETS: &[Target] = &[
         name: "frame_file",
         seeds: &["golden/v3/frame.cff"],
         run: frame_file,
+        framed: true,
+    },
+    Target {
+        name: "frame_total",
+        seeds: &["golden/v3/sums.cff"],
+        run: |bytes| {
+            if let Ok(reader) = FrameReader::open(bytes) {
+                let _ = FrameTotal::default().add(&reader);
+                let (_, secret) = &*STATISTICS;
+                drop(decrypt_total(secret, reader.head(), reader.tables()));
+            }
+            frame_file(bytes);
+        },
         framed: true,
     },
     Target {

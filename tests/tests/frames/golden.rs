@@ -1,6 +1,6 @@
 //! Files of data frames, byte for byte: they must keep loading and be written the same way again.
 
-use cipherfn_client::frames::decrypt_reply;
+use cipherfn_client::frames::{decrypt_reply, decrypt_total};
 use cipherfn_frame::file::{FrameReader, FrameWriter};
 use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::plan::Plan;
@@ -68,6 +68,29 @@ fn frames_and_answers_keep_their_bytes_and_their_cells() {
     let results = evaluate(&key.expand().unwrap(), &prepared.passes.passes, &[&frame]).unwrap();
     let again = prepared.reply(&results[0]).unwrap();
     assert_eq!(cells(&again.ciphertexts), expected);
+}
+
+/// Two owners' sums, added.
+#[test]
+fn totals_keep_their_bytes_and_their_numbers() {
+    let bytes = file("v3/sums.cff");
+    let reader = FrameReader::open(bytes.as_slice()).unwrap();
+    let mut writer = FrameWriter::new(Vec::new(), reader.head(), &[]).unwrap();
+    writer.tables(&reader.tables()[0]).unwrap();
+    assert_eq!(writer.finish().unwrap(), bytes);
+    assert_eq!(reader.head().schema.owners(), Some(2));
+    let secret = SecretKey::from_file_bytes(&file("v2/wide/secret.cfk")).unwrap();
+    let table = decrypt_total(&secret, reader.head(), reader.tables()).unwrap();
+    let cells = |row: &Vec<_>| row.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rows: Vec<_> = table.rows.iter().map(cells).collect();
+    assert_eq!(
+        rows,
+        [
+            ["3", "north", "3", "10.24", "2"],
+            ["0", "south", "1", "-1.00", "1"],
+            ["6", "south", "1", "0.00", "0"],
+        ]
+    );
 }
 
 /// Made by another implementation of the format.

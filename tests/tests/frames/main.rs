@@ -3,6 +3,7 @@
 mod cases;
 mod figures;
 mod golden;
+mod owners;
 mod passes;
 mod refusals;
 mod scores;

@@ -19,7 +19,7 @@ use cipherfn_protocol::api::frames::ROWS_TOGETHER;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_serving::frames::{
-    Demand, PassRun, PreparedQuery, PreparedStage, StoredFrame, SumRows, prepare_query,
+    Demand, PassRun, PreparedQuery, PreparedStage, StoredFrame, SumRows, leading, prepare_query,
     prepare_stages,
 };
 use pyo3::prelude::*;
@@ -97,10 +97,10 @@ impl FrameQuery {
         } else {
             prepare_query(&plan, heads, tables, sums, demand).map(|stage| vec![stage])
         };
-        let (first, _) = heads.first().ok_or_else(none)?;
+        let gadget = leading(&heads).map_err(Failure::from)?.gadget;
         Ok(Self {
             stages: Arc::new(stages.map_err(Failure::from)?),
-            gadget: first.gadget,
+            gadget,
         })
     }
 

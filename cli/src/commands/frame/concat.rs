@@ -116,6 +116,12 @@ fn joined(heads: &[FileHead], sources: &[InputSource]) -> Result<FileHead> {
             sources[0].name()
         );
     }
+    if first.schema.owners().is_some() {
+        bail!(
+            "{} has an owner's sums, which are added by `cipherfn frame total`",
+            sources[0].name()
+        );
+    }
     if !first.schema.lookups().is_empty() {
         bail!(
             "{} can be looked up, by tables that have to hold every row; put the tables together and encrypt that",

@@ -8,12 +8,19 @@ use crate::files::{Destination, InputSource};
 use crate::shared::Force;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
+use cipherfn_client::frames::decrypt_total;
 use cipherfn_client_http::KeyRing;
+use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::reply::{MAX_BYTES, Reply};
+use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::frames::ColumnPrecision;
+use std::io::BufReader;
 use std::path::PathBuf;
 
-/// Decrypt the answer of a plan to CSV, Parquet or Arrow
+/// Decrypt the answer of a plan, or a total of owners' sums, to CSV, Parquet or Arrow
+///
+/// A total (frame total) is decrypted as it is, without --plan and frames: a row a key that has rows, with
+/// their number and the sum of each column, all exact. For answers:
 ///
 /// Takes the plan and the frames, of which only the schemas are read: what the answer's columns are
 /// follows from them and from the options that frame query was given, and not from what came back. The plan's last steps are taken here where they are
@@ -26,11 +33,11 @@ use std::path::PathBuf;
 )]
 pub(super) struct DecryptFrame {
     /// The frames that the plan names, and tables in the clear or what is public of them
-    #[arg(required = true, value_name = "FRAME")]
+    #[arg(requires = "plan", value_name = "FRAME")]
     frames: Vec<InputSource>,
-    /// The plan, JSON or SQL
-    #[arg(long, value_name = "FILE")]
-    plan: InputSource,
+    /// The plan, JSON or SQL; a total of owners' sums has none
+    #[arg(long, value_name = "FILE", requires = "frames")]
+    plan: Option<InputSource>,
     #[command(flatten)]
     models: LinearModels,
     #[command(flatten)]
@@ -38,7 +45,7 @@ pub(super) struct DecryptFrame {
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
-    /// The answer
+    /// The answer, or the total
     #[arg(long, value_name = "FILE")]
     input: InputSource,
     /// Where to write the columns: a name that ends in .parquet or .arrow asks for typed columns, any other
@@ -53,6 +60,43 @@ pub(super) struct DecryptFrame {
 
 impl DecryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        match &self.plan {
+            Some(plan) => self.answer(plan, terminal),
+            None => self.total(terminal),
+        }
+    }
+
+    /// Decrypts a total of owners' sums.
+    fn total(&self, terminal: Terminal) -> Result<()> {
+        let (input, _) = self.input.open()?;
+        let read = || -> Result<_> {
+            let mut file = FrameReader::open(BufReader::new(input))?;
+            if file.head().schema.owners().is_none() {
+                bail!(
+                    "this is a frame with rows, which are not decrypted but by a plan: --plan and the frames say which, and of what --input is the answer"
+                );
+            }
+            file.next_rows()?;
+            let set = ParameterSet::by_tag(file.head().parameter_set, "data frame")?;
+            let secret = KeyRing::at(&self.keys).secret_key(set)?;
+            let table = decrypt_total(&secret, file.head(), file.tables())?;
+            Ok((file.head().clone(), table))
+        };
+        let (head, table) = read().with_context(|| self.input.name())?;
+        self.output.outside(&self.keys)?;
+        let output = TableOutput::create(&self.output, self.force.force, &[&self.input])?;
+        output.write(&table)?;
+        let (owners, keys) = (head.schema.owners().unwrap_or_default(), table.rows.len());
+        let value = serde_json::json!({ "owners": owners, "rows": keys });
+        terminal
+            .beside_data(self.output.is_stdout())
+            .summary(&value, || {
+                terminal::facts([("owners", owners.to_string()), ("rows", keys.to_string())])
+            })
+    }
+
+    /// Decrypts the answer of a plan.
+    fn answer(&self, plan: &InputSource, terminal: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
         let given = self
@@ -60,9 +104,11 @@ impl DecryptFrame {
             .given(&self.frames, &self.models, Some(&self.keys))?;
         // How many rows a sum has, and so how exact it is, follows from what is asked, and not from what the
         // reply says of itself.
-        let plan = read(&self.plan, &given, &self.models)?;
+        let named = plan.name();
+        let inputs = [&self.input, plan];
+        let plan = read(plan, &given, &self.models)?;
         let asked = (self.options.sums()?, self.options.demand()?);
-        let stage = prepare(&plan, &given, asked).with_context(|| self.plan.name())?;
+        let stage = prepare(&plan, &given, asked).with_context(|| named)?;
         let prepared = &stage.query;
         if reply.rows_per_sum != prepared.rows_per_sum {
             bail!(
@@ -88,7 +134,6 @@ impl DecryptFrame {
             );
         }
         self.output.outside(&self.keys)?;
-        let inputs = [&self.input, &self.plan];
         let files = match self.place.service {
             Some(_) => &[][..],
             None => self.frames.as_slice(),

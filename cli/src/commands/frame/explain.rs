@@ -8,7 +8,7 @@ use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_frame::plan::{PlanError, PlanStep};
-use cipherfn_serving::frames::{FrameQueryError, PreparedQuery, choices, prepare_stages};
+use cipherfn_serving::frames::{FrameQueryError, PreparedQuery, choices, leading, prepare_stages};
 use std::path::PathBuf;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
@@ -51,7 +51,8 @@ impl Explain {
         let (sums, demand) = (self.options.sums()?, self.options.demand()?);
         let (heads, tables) = (&given.heads, &given.tables);
         let stages = || prepare_stages(&plan, heads, tables, sums, demand);
-        let explained = |stages: &[_]| stages::explained(stages, heads[0].0.gadget);
+        let gadget = leading(heads)?.gadget;
+        let explained = |stages: &[_]| stages::explained(stages, gadget);
         let prepared = match PreparedQuery::new(plan.clone(), heads, tables, sums) {
             Err(FrameQueryError::Plan(PlanError::NotLevelled { .. })) => {
                 let stages = stages().with_context(|| self.plan.name())?;

@@ -21,7 +21,9 @@ use cipherfn_frame::schema::NameHasher;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::frames::{Demand, PreparedQuery, PreparedStage, StoredFrame, prepare_stages};
+use cipherfn_serving::frames::{
+    Demand, PreparedQuery, PreparedStage, StoredFrame, leading, prepare_stages,
+};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -154,7 +156,7 @@ impl Query {
             self.output.outside(ring)?;
             let output = TableOutput::create(&self.output, self.force.force, &inputs)?;
             let mut evaluator = evaluator(first.key)?;
-            let keys = (&secret, given.heads[0].0.gadget);
+            let keys = (&secret, leading(&given.heads)?.gadget);
             let (table, taken) = carry_out(&stages, &mut evaluator, keys).await?;
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));

@@ -26,6 +26,12 @@ pub(super) fn read_schema(source: &InputSource) -> Result<Schema> {
             source.name()
         );
     }
+    if schema.owners().is_some() {
+        bail!(
+            "{} is the schema of owners' sums; take the line \"owners\" out",
+            source.name()
+        );
+    }
     Ok(schema)
 }
 

@@ -95,6 +95,7 @@ impl Show {
             "rows_bytes": bytes,
             "tables_bytes": tables,
             "lookups": lookups,
+            "owners": head.schema.owners(),
             "columns": columns,
         });
         terminal.report(&value, || {
@@ -116,6 +117,10 @@ impl Show {
                     format!("{} by {}", terminal::bytes(tables), lookups.join("; ")),
                 ),
             ];
+            if let Some(owners) = head.schema.owners() {
+                let sums = format!("of {owners} owners, under a public key");
+                facts.push(("sums", sums));
+            }
             facts.extend(names::fact(&head.schema));
             let facts = terminal::facts(facts);
             let header = ["column", "type", "cells", "roles", "nulls"]

@@ -5,9 +5,9 @@ use super::load::{Load, Piece};
 use crate::answer::{Lane, Recombined};
 use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
-use crate::pass::{COUNT_UNIT, ROOM_BITS};
+use crate::pass::ROOM_BITS;
 use crate::resolve::{Atom, Linear};
-use crate::schema::{MAX_ADDED_ROWS, RowInput, TablePart};
+use crate::schema::{RowInput, TablePart};
 use cipherfn_circuit::circuit::{ConstantId, Node};
 use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
 
@@ -90,14 +90,16 @@ impl RowGraph<'_> {
         match atom {
             Atom::Limbs(column) => {
                 let column = &self.resolved.frames[self.side].columns()[*column];
-                limbs(column, 1, piece)
+                limbs(column, (1, ROOM_BITS), piece)
             }
             Atom::Looked { join, column } => {
                 let column = &self.resolved.frames[join + 1].columns()[*column];
-                limbs(column, self.added(*join), piece)
+                let added = (self.resolved.added(*join), self.room_bits(*join));
+                limbs(column, added, piece)
             }
             Atom::Matched(join) | Atom::Present { join, .. } => {
-                vec![(0, piece(0, (0, self.added(*join)), Some(COUNT_UNIT)))]
+                let unit = self.room_bits(*join) + 1;
+                vec![(0, piece(0, (0, self.resolved.added(*join)), Some(unit)))]
             }
             Atom::There(_) => cut(1),
             Atom::Code(column) => {
@@ -123,13 +125,12 @@ impl RowGraph<'_> {
         }
     }
 
-    /// How many rows a look-up's entry may be the sum of.
-    fn added(&self, join: usize) -> i128 {
-        if self.resolved.adds_rows(join) {
-            MAX_ADDED_ROWS.into()
-        } else {
-            1
-        }
+    /// What a look-up's entries leave of the torus to their sums.
+    fn room_bits(&self, join: usize) -> u32 {
+        let lookup = self.resolved.joins[join].lookup;
+        lookup.map_or(ROOM_BITS, |lookup| {
+            self.resolved.frames[join + 1].lookups()[lookup].room_bits()
+        })
     }
 
     /// A piece times an integer at a unit: a node and what it still has to be multiplied with.
@@ -227,11 +228,11 @@ impl RowGraph<'_> {
 
 fn limbs(
     column: &crate::schema::Column,
-    added: i128,
+    (added, room_bits): (i128, u32),
     piece: impl Fn(u32, (i128, i128), Option<u32>) -> Piece,
 ) -> Vec<(u32, Piece)> {
     let limbs = column.limbs().into_iter().zip(0u32..);
-    let native = Some(ROOM_BITS + column.limb_bits);
+    let native = Some(room_bits + column.limb_bits);
     limbs
         .map(|(range, index)| {
             let range = (i128::from(range.min) * added, i128::from(range.max) * added);

@@ -38,6 +38,7 @@ impl RowGraph<'_> {
                 lookup,
                 part,
                 block: block as u32,
+                owners: frame.owners().unwrap_or_default(),
             })
             .collect();
         let keys = joined.keys.clone();

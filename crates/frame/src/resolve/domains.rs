@@ -3,7 +3,7 @@
 use super::{Atom, Grouped, Key, Linear, Measure, Resolved, Shown, TableColumn, Weight};
 use crate::answer::{ResultType, Statistic};
 use crate::diagram::NULL;
-use crate::schema::{Column, Domain, MAX_ADDED_ROWS};
+use crate::schema::{Column, Domain};
 
 /// What a result column can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,21 +195,14 @@ impl Resolved<'_> {
             let codes = column.domain.size() - 1 + u64::from(column.nulls);
             (0, i128::from(codes))
         };
-        let added = |join: usize| {
-            if self.adds_rows(join) {
-                i128::from(MAX_ADDED_ROWS)
-            } else {
-                1
-            }
-        };
         match atom {
             Atom::Limbs(column) => limbs(&self.frames[0].columns()[*column]),
             Atom::Code(column) => codes(*column),
             Atom::Looked { join, column } => {
                 let (min, max) = limbs(&self.frames[join + 1].columns()[*column]);
-                (min * added(*join), max * added(*join))
+                (min * self.added(*join), max * self.added(*join))
             }
-            Atom::Matched(join) | Atom::Present { join, .. } => (0, added(*join)),
+            Atom::Matched(join) | Atom::Present { join, .. } => (0, self.added(*join)),
             Atom::There(_) => (0, 1),
             Atom::Function(diagram) => {
                 let values = self.diagrams.values(*diagram).into_iter();

@@ -14,6 +14,12 @@ impl Schema {
         if columns.name != self.name {
             return error("name", "is that of another frame than the columns are for");
         }
+        if self.owners.is_some() {
+            return error(
+                "owners",
+                "is that of sums, which have no rows to add columns beside",
+            );
+        }
         if columns.rows != self.rows || self.rows.padded {
             return error(
                 "rows",

@@ -1,7 +1,8 @@
 //! Schemas as documents: TOML for people, JSON in files.
 
 use super::{
-    Column, Domain, Duplicates, LIMB_BITS, LookupIndex, NameForm, Roles, Rows, Schema, SchemaError,
+    ADDED_ROWS, Column, Domain, Duplicates, LIMB_BITS, LookupIndex, NameForm, Roles, Rows, Schema,
+    SchemaError,
 };
 use crate::date::Date;
 use crate::number::{Number, Written};
@@ -32,6 +33,9 @@ struct SchemaV1 {
     /// Of a table in the clear: commits to its cells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cells: Option<Hash>,
+    /// Of sums under a public key: how many owners' they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owners: Option<u32>,
     /// Whether names and texts are to be hashed before they are sent.
     #[serde(default, skip_serializing_if = "is_false")]
     hash_names: bool,
@@ -89,6 +93,8 @@ struct LookupV1 {
     columns: Vec<String>,
     #[serde(default)]
     duplicates: DuplicatesV1,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,25 +231,41 @@ impl TryFrom<SchemaV1> for Schema {
             padded: document.padded,
         };
         let columns: Result<_, _> = document.column.into_iter().map(column).collect();
-        let lookups = document.lookup.into_iter().map(|lookup| LookupIndex {
-            by: lookup.by,
-            columns: lookup.columns,
-            duplicates: match lookup.duplicates {
-                DuplicatesV1::Refuse => Duplicates::Refuse,
-                DuplicatesV1::Sum => Duplicates::Sum,
-            },
-        });
-        let mut schema = Self::new(document.name, rows, columns?, lookups.collect())?;
+        let lookups = document.lookup.into_iter().enumerate().map(lookup);
+        let lookups: Result<_, _> = lookups.collect();
+        let mut schema = Self::new(document.name, rows, columns?, lookups?)?;
         schema.names = NameForm::said(document.hash_names, document.names)?;
-        match (document.cells, rows.count) {
-            (None, _) => Ok(schema),
-            (Some(cells), Some(count)) => schema.in_the_clear(count, cells),
-            (Some(_), None) => Err(SchemaError::frame(
+        match (document.cells, document.owners, rows.count) {
+            (None, None, _) => Ok(schema),
+            (None, Some(owners), _) => schema.summed(owners),
+            (Some(cells), None, Some(count)) => schema.in_the_clear(count, cells),
+            (Some(_), None, None) => Err(SchemaError::frame(
                 "rows",
                 "is missing, and how many rows a table in the clear has is public",
             )),
+            (Some(_), Some(_), _) => Err(SchemaError::frame(
+                "owners",
+                "is there beside \"cells\", and a table in the clear is nobody's sum; take one of the two out",
+            )),
         }
     }
+}
+
+fn lookup((index, document): (usize, LookupV1)) -> Result<LookupIndex, SchemaError> {
+    let duplicates = match document.duplicates {
+        DuplicatesV1::Refuse => Duplicates::Refuse,
+        DuplicatesV1::Sum => Duplicates::Sum,
+    };
+    if duplicates == Duplicates::Refuse && document.rows.is_some() {
+        let problem = "is how many rows of a key are added, and duplicates are refused; leave it out, or say duplicates = \"sum\"";
+        return Err(SchemaError::lookup(index, "rows", problem));
+    }
+    Ok(LookupIndex {
+        by: document.by,
+        columns: document.columns,
+        duplicates,
+        rows: document.rows.unwrap_or(ADDED_ROWS),
+    })
 }
 
 fn column(document: ColumnV1) -> Result<Column, SchemaError> {
@@ -365,6 +387,7 @@ impl From<&Schema> for SchemaV1 {
                 Duplicates::Refuse => DuplicatesV1::Refuse,
                 Duplicates::Sum => DuplicatesV1::Sum,
             },
+            rows: (lookup.rows != ADDED_ROWS).then_some(lookup.rows),
         });
         Self {
             format: 1,
@@ -372,6 +395,7 @@ impl From<&Schema> for SchemaV1 {
             rows: schema.rows.count,
             padded: schema.rows.padded,
             cells: schema.cells,
+            owners: schema.owners,
             hash_names: matches!(schema.names, NameForm::ToHash | NameForm::Revealed(_)),
             names: match schema.names {
                 NameForm::Hashed(id) => Some(id),

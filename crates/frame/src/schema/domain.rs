@@ -81,6 +81,11 @@ impl Domain {
         }
     }
 
+    /// Whether it is what lies between two ends, and no dictionary.
+    pub(super) const fn has_range(&self) -> bool {
+        !matches!(self, Self::Text { .. })
+    }
+
     /// Whether sums and products have a meaning.
     pub const fn is_number(&self) -> bool {
         matches!(

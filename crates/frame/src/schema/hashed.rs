@@ -226,6 +226,14 @@ impl NameHasher {
         }
         let is_known = |kind, name: &str| self.known.contains_key(&self.token(kind, name));
         let frame = said.name();
+        // Who has the secret hashes names, and without those that were hashed cannot tell a guessed schema from
+        // that of a frame which never was.
+        if self.known.is_empty() && !self.clear.contains(frame) {
+            let problem = format!(
+                "are in the clear for frame {frame:?}, and the key ring has a secret for names (names.key) and knows none that were hashed by it, so that whoever answers could find out by guesses: copy names.json beside it from the key ring that the secret is of, or tell it the names (frame show FRAME --keys KEYS --schema THEIRS.toml); encrypt or upload the frame with this key ring if its names may be seen"
+            );
+            return Err(SchemaError::frame("names", problem));
+        }
         if is_known(TokenKind::Frame, frame) {
             let problem = format!(
                 "are in the clear for frame {frame:?}, and the key ring has hashed them: the service says another schema than it was given, or the frame was uploaded once more without hashes. A plan would tell it the names; delete that frame, or ask by a copy of the key ring without names.key if its names may be seen"
@@ -327,6 +335,7 @@ fn mapped(schema: &Schema, name: &dyn Fn(TokenKind, &str) -> String) -> Schema {
         by: columns(&lookup.by),
         columns: columns(&lookup.columns),
         duplicates: lookup.duplicates,
+        rows: lookup.rows,
     });
     other.lookups = lookups.collect();
     other

@@ -2,7 +2,7 @@
 
 use cipherfn_circuit::circuit::{Circuit, Node, Operand, Rotated, Table};
 use cipherfn_frame::Passes;
-use cipherfn_frame::pass::{COUNT_UNIT, Collect, POLYNOMIAL_SIZE, Pass, ROOM_BITS, TableSource};
+use cipherfn_frame::pass::{Collect, POLYNOMIAL_SIZE, Pass, ROOM_BITS, TableSource};
 use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 
 const N: usize = POLYNOMIAL_SIZE as usize;
@@ -74,9 +74,11 @@ fn entries(table: &TableSource, frames: &[Data<'_>], sums: &[Vec<Polynomial>]) -
             lookup,
             part,
             block,
-        } => (frames[*frame], *lookup, *part, *block as usize),
+            ..
+        } => (frames[*frame], *lookup, part, *block as usize),
     };
     let lookup = &frame.schema.lookups()[lookup];
+    let shift = 64 - frame.schema.unit(lookup, *part);
     let layout = frame.schema.lookup_layout(lookup);
     let mut whole = vec![0u64; layout.places as usize];
     for row in frame.rows {
@@ -87,11 +89,12 @@ fn entries(table: &TableSource, frames: &[Data<'_>], sums: &[Vec<Polynomial>]) -
         let Some(place) = keys.sum::<Option<u64>>() else {
             continue;
         };
-        let word = match part {
-            TablePart::Matched => 1 << (64 - COUNT_UNIT),
-            TablePart::Presence(column) => u64::from(row[column].is_some()) << (64 - COUNT_UNIT),
-            TablePart::Limb(column, limb) => limbs(frame, column, row[column])[limb],
+        let number = match part {
+            TablePart::Matched => 1,
+            TablePart::Presence(column) => u64::from(row[*column].is_some()),
+            TablePart::Limb(column, limb) => limbs(frame, *column, row[*column])[*limb],
         };
+        let word = number << shift;
         let entry = &mut whole[place as usize];
         *entry = entry.wrapping_add(word);
     }
@@ -100,15 +103,13 @@ fn entries(table: &TableSource, frames: &[Data<'_>], sums: &[Vec<Polynomial>]) -
     own
 }
 
+/// The limbs of a cell, as numbers that wrap around.
 fn limbs(data: Data<'_>, column: usize, cell: Option<i64>) -> Vec<u64> {
     let column = &data.schema.columns()[column];
     let limbs = cell.map_or(vec![0; column.limbs().len()], |units| {
         column.domain.split(units, column.limb_bits)
     });
-    limbs
-        .into_iter()
-        .map(|limb| (limb as u64) << (64 - ROOM_BITS - column.limb_bits))
-        .collect()
+    limbs.into_iter().map(|limb| limb as u64).collect()
 }
 
 fn bits(data: Data<'_>, input: RowInput, row: Option<&Vec<Option<i64>>>) -> Vec<bool> {
@@ -210,7 +211,9 @@ fn evaluate(
             Node::Carrier(carrier) => match pass.inputs.get(carrier.input.index()) {
                 Some(RowInput::Limbs(column)) => {
                     let cell = row.and_then(|row| row[*column]);
-                    value[0] = limbs(data, *column, cell)[carrier.index as usize];
+                    let unit = ROOM_BITS + data.schema.columns()[*column].limb_bits;
+                    let limb = limbs(data, *column, cell)[carrier.index as usize];
+                    value[0] = limb << (64 - unit);
                 }
                 Some(_) => panic!("carriers are limbs"),
                 None => value.clone_from(&tables[carrier.index as usize]),

@@ -8,6 +8,7 @@ use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public;
 use cipherfn_scheme::reply::{CollectedShape, Collection, block_variance};
 
 /// What an error is larger at most with cells of a table in the clear than with those that were made up:
@@ -131,7 +132,11 @@ fn tables_noise(pass: &Pass, earlier: &[PassNoise]) -> Option<OutputNoise> {
         rows: 1.0,
     };
     let noises = pass.tables.iter().map(|table| match table {
-        TableSource::Stored { .. } => fresh,
+        TableSource::Stored { owners: 0, .. } => fresh,
+        TableSource::Stored { owners, .. } => OutputNoise {
+            value: f64::from(*owners) * public::variance(set),
+            ..fresh
+        },
         TableSource::Summed { pass, output } => earlier[*pass].totals[*output],
     });
     noises.reduce(|a, b| OutputNoise {

@@ -1,6 +1,7 @@
 //! A plan for encrypted frames: what it becomes, what it takes and what its answer is worth, before
 //! anything is evaluated.
 
+use super::heads::{MOST_ROWS, circuit_form, leading, schemas};
 use super::{
     ColumnPrecision, Demand, FrameError, FrameQueryError, OutputPrecision, PassResults,
     StoredFrame, SumRows, columns, compress, pass_noise, precisions, result_bytes, seconds, sent,
@@ -16,14 +17,8 @@ use cipherfn_frame::reply::{Reply, query_hash};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::parameters::ParameterSet;
 use std::sync::Arc;
-
-/// Bits of a reply's coefficient.
-const REPLY_BITS: u32 = 26;
-/// Most rows of a sum: what limbs have room for.
-pub(super) const MOST_ROWS: u32 = 1 << 11;
 
 /// A plan that was made circuits of.
 #[derive(Debug)]
@@ -137,26 +132,6 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
         .map(|(column, _)| column)
 }
 
-/// Schemas of what a plan was given: frames, then tables.
-pub(super) fn schemas(heads: &[(FileHead, usize)], tables: &[Schema]) -> Vec<Schema> {
-    let frames = heads.iter().map(|(head, _)| head.schema.clone());
-    frames.chain(tables.iter().cloned()).collect()
-}
-
-/// The form of circuits over frames with such a head.
-pub(super) fn circuit_form(
-    set: &'static ParameterSet,
-    head: &FileHead,
-    rows_per_sum: u32,
-) -> CircuitForm {
-    CircuitForm {
-        parameter_set: set.name.into(),
-        gadget: head.gadget,
-        reply_bits: Bits::new(REPLY_BITS),
-        rows_per_sum,
-    }
-}
-
 impl PreparedQuery {
     /// A plan for frames of these heads and numbers of rows, and tables in the clear of these schemas.
     pub fn new(
@@ -165,12 +140,15 @@ impl PreparedQuery {
         tables: &[Schema],
         sums: SumRows,
     ) -> Result<Self, FrameQueryError> {
-        let ((first, _), others) = heads.split_first().ok_or(FrameQueryError::NoFrames)?;
-        for (other, _) in others {
+        let first = leading(heads)?;
+        for (other, _) in heads {
+            let has_gadget = other.schema.owners().is_none();
             let what = match other {
                 other if other.key != first.key => "encrypted under another key",
                 other if other.parameter_set != first.parameter_set => "of another parameter set",
-                other if other.gadget != first.gadget => "encrypted with another gadget",
+                other if has_gadget && other.gadget != first.gadget => {
+                    "encrypted with another gadget"
+                }
                 _ => continue,
             };
             return Err(FrameQueryError::Unlike {

@@ -1,6 +1,6 @@
 //! A plan that is not levelled, stage by stage: what each takes and is worth before anything is evaluated.
 
-use super::query::{MOST_ROWS, circuit_form, schemas};
+use super::heads::{MOST_ROWS, circuit_form, leading, schemas};
 use super::{Demand, FrameQueryError, PreparedQuery, SumRows};
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::CircuitForm;
@@ -62,7 +62,8 @@ fn prepare_each(
         own.require().map_err(of_stage)?;
         if let Some(refresh) = &own.stage.refresh {
             let rows = refresh.schema.rows().count.unwrap_or_default() as usize;
-            heads.push((with_schema(&heads[0].0, &refresh.schema), rows));
+            let head = with_schema(leading(&heads)?, &refresh.schema);
+            heads.push((head, rows));
         }
         prepared.push(own);
     }
@@ -112,7 +113,7 @@ fn planned(
     tables: &[Schema],
     stages: Planned,
 ) -> Result<Vec<Stage>, FrameQueryError> {
-    let (first, _) = heads.first().ok_or(FrameQueryError::NoFrames)?;
+    let first = leading(heads)?;
     let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
     let form = circuit_form(set, first, MOST_ROWS);
     Ok(stages(plan, &schemas(heads, tables), &form)?)

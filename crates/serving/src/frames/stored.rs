@@ -3,7 +3,9 @@
 use super::FrameError;
 use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::schema::{RowInput, Schema, TablePart};
+use cipherfn_frame::totals::Totals;
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public::{PublicCiphertext, PublicTableShape};
 use cipherfn_scheme::query::{TableShape, decode_tables};
 use cipherfn_scheme::{Glwe, SchemeError};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct StoredFrame {
 enum LookupTables {
     /// Of each look-up.
     Encrypted(Vec<(TableShape, Vec<Glwe>)>),
+    /// Those of the one look-up of owners' sums, under a public key.
+    Summed(PublicTableShape, PublicCiphertext),
     /// Those of a table in the clear.
     Plain(&'static ParameterSet, PlainTable),
 }
@@ -92,6 +96,16 @@ impl StoredFrame {
         let mut frame = Self::without_tables(schema, chunks)?;
         let schema = &frame.schema;
         frame.count("look-ups", schema.lookups().len(), tables.len())?;
+        if let (Ok(totals), [bytes]) = (Totals::of(schema), tables) {
+            let shape = PublicTableShape {
+                set,
+                tables: totals.tables(),
+                entries: totals.entries(),
+            };
+            let sum = PublicCiphertext::from_bytes(set, shape.words()?, bytes.as_ref())?;
+            frame.tables = LookupTables::Summed(shape, sum);
+            return Ok(frame);
+        }
         let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
             let size = schema.lookup_layout(lookup).places as usize;
             let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
@@ -129,7 +143,7 @@ impl StoredFrame {
     pub(super) const fn in_the_clear(&self) -> Option<&PlainTable> {
         match &self.tables {
             LookupTables::Plain(_, table) => Some(table),
-            LookupTables::Encrypted(_) => None,
+            LookupTables::Encrypted(_) | LookupTables::Summed(..) => None,
         }
     }
 
@@ -166,11 +180,12 @@ impl StoredFrame {
     /// Bytes of its ciphertexts.
     pub fn bytes(&self) -> usize {
         let inputs = self.chunks.iter().flat_map(|chunk| &chunk.inputs);
-        let LookupTables::Encrypted(tables) = &self.tables else {
-            return 0;
+        let tables = match &self.tables {
+            LookupTables::Encrypted(tables) => tables.iter().map(|(shape, _)| shape.bytes()).sum(),
+            LookupTables::Summed(shape, _) => shape.bytes(),
+            LookupTables::Plain(..) => 0,
         };
-        let tables = tables.iter().map(|(shape, _)| shape.bytes());
-        inputs.map(Vec::len).sum::<usize>() + tables.sum::<usize>()
+        inputs.map(Vec::len).sum::<usize>() + tables
     }
 
     pub(super) fn input(
@@ -190,23 +205,23 @@ impl StoredFrame {
         block: u32,
     ) -> Result<Glwe, FrameError> {
         let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
-        let encrypted = match &self.tables {
-            LookupTables::Encrypted(tables) => tables,
+        let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
+        let parts = self.schema.tables(index);
+        let place = parts.iter().position(|own| *own == part);
+        let place = place.ok_or_else(missing)?;
+        let found = match &self.tables {
+            LookupTables::Encrypted(tables) => tables.get(lookup).and_then(|(shape, tables)| {
+                let size = self.schema.lookup_layout(index).places as usize;
+                let table = tables.get(shape.block(place, size, block as usize));
+                table.cloned()
+            }),
+            LookupTables::Summed(shape, sum) => shape.table(sum, place, block as usize),
             LookupTables::Plain(set, table) => {
-                let entries = table.block(lookup, part, block).ok_or_else(missing)?;
-                return Ok(trivial(set, entries, self.schema.unit(part)));
+                let entries = table.block(lookup, part, block);
+                entries.map(|entries| trivial(set, entries, self.schema.unit(index, part)))
             }
         };
-        let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
-        let size = self.schema.lookup_layout(index).places as usize;
-        let parts = self.schema.tables(index);
-        let place = parts
-            .iter()
-            .position(|own| *own == part)
-            .ok_or_else(missing)?;
-        let (shape, tables) = encrypted.get(lookup).ok_or_else(missing)?;
-        let table = tables.get(shape.block(place, size, block as usize));
-        table.cloned().ok_or_else(missing)
+        found.ok_or_else(missing)
     }
 
     fn missing(&self, what: String) -> FrameError {

@@ -1,4 +1,4 @@
-//! Adding what owners encrypted under one public key.
+//! Adding what owners encrypted under one public key: statistics, and sums by the keys of frames.
 
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SchemeError;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TotalError {
-    /// Ciphertexts that are none of the spec's.
+    /// Ciphertexts that are none of what was to be summed.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
     /// A contribution to something else, or given twice.
@@ -21,18 +21,27 @@ pub enum TotalError {
 
 /// The sum of contributions to one spec, in memory of one.
 #[derive(Debug)]
-pub struct Total<'a> {
-    spec: &'a StatisticsSpec,
+pub struct Total {
+    /// Hash of the spec, or of what else says what is summed.
+    spec: Hash,
+    /// Numbers of a contribution.
+    words: usize,
     sum: Option<(Contribution, PublicCiphertext)>,
     /// Which contribution had which ciphertexts.
     seen: HashMap<Hash, usize>,
 }
 
-impl<'a> Total<'a> {
+impl Total {
     /// Of none.
-    pub fn new(spec: &'a StatisticsSpec) -> Self {
+    pub fn new(spec: &StatisticsSpec) -> Self {
+        Self::of(spec.hash(), Moments::words(spec))
+    }
+
+    /// Of none to a document of this hash, by which a contribution has so many numbers.
+    pub fn of(spec: Hash, words: usize) -> Self {
         Self {
             spec,
+            words,
             sum: None,
             seen: HashMap::new(),
         }
@@ -45,10 +54,9 @@ impl<'a> Total<'a> {
     /// than there is room for. Nothing is added then.
     pub fn add(&mut self, contribution: &Contribution) -> Result<(), TotalError> {
         let first = self.sum.as_ref().map_or(contribution, |(first, _)| first);
-        contribution.require(self.spec.hash(), first.key)?;
+        contribution.require(self.spec, first.key)?;
         let set = ParameterSet::by_tag(contribution.parameter_set, "contribution")?;
-        let words = Moments::words(self.spec);
-        let own = PublicCiphertext::from_bytes(set, words, &contribution.ciphertexts)?;
+        let own = PublicCiphertext::from_bytes(set, self.words, &contribution.ciphertexts)?;
         let second = self.seen.len() + 1;
         let digest = Hash::of(&contribution.ciphertexts);
         if let Some(first) = self.seen.get(&digest) {

@@ -115,8 +115,13 @@ fn names_in_the_clear_of_what_was_hashed_are_refused() {
     assert_eq!(by(known.clone()).reveal_said(&other), Ok(other.clone()));
     known.extend(KnownNames::in_the_clear("sales"));
     assert!(refused(&known, &guessed).contains("frame \"sales\""));
-    let none = by(KnownNames::default());
-    assert_eq!(none.reveal_said(&guessed), Ok(guessed));
+    // Who has the secret alone knows nothing to hold a first answer to: that frames are in the clear is
+    // taken of those alone that it has kept so itself.
+    let none = KnownNames::default();
+    assert!(refused(&none, &guessed).contains("copy names.json"));
+    let own = KnownNames::in_the_clear("other");
+    assert_eq!(by(own.clone()).reveal_said(&other), Ok(other));
+    assert!(refused(&own, &guessed).contains("copy names.json"));
     // What was hashed is shown by its names, and what others hashed stays as it is.
     let hashed = hasher().hash(&schema).expect("hashed");
     assert_eq!(

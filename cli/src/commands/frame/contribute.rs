@@ -1,0 +1,93 @@
+//! `cipherfn frame contribute`.
+
+use super::rows::{each_of_schema, read_schema};
+use crate::files::{Content, Destination, InputSource};
+use crate::grants::fingerprint;
+use crate::shared::Force;
+use crate::table::TableOptions;
+use crate::terminal::{self, Terminal};
+use anyhow::{Context, Result};
+use cipherfn_client::frames::OwnerSums;
+use cipherfn_client_http::public_key_hash;
+use cipherfn_scheme::public::PublicKey;
+use std::io::Write;
+
+/// Largest public key.
+const MAX_KEY: u64 = 16 << 20;
+
+/// Encrypt an owner's sums over the rows of a table, by key, under somebody else's public key
+///
+/// The schema says by which columns rows are summed, and which are: by one look-up with duplicates = "sum".
+/// Rows do not leave this machine, nor do their sums in the clear. Sums of several owners are added by
+/// cipherfn frame total; the holder of the key decrypts the total, or merges it with frames. Whoever made the
+/// public key (cipherfn statistics key) can read the sums: compare the fingerprint that is shown with the
+/// key holder's, by another way than the one by which the file came.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn frame contribute --schema sales.toml --key public.cfu --input north.csv -o north.cff"
+)]
+pub(super) struct ContributeSums {
+    /// The schema, TOML, the same for all owners
+    #[arg(long, value_name = "FILE")]
+    schema: InputSource,
+    /// The key holder's public key
+    #[arg(long, value_name = "FILE")]
+    key: InputSource,
+    /// The rows: CSV whose first line names the columns, Parquet or Arrow; - for standard input
+    #[arg(long, value_name = "FILE")]
+    input: InputSource,
+    /// The sums to write, a frame, - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Destination,
+    #[command(flatten)]
+    format: TableOptions,
+    #[command(flatten)]
+    force: Force,
+}
+
+impl ContributeSums {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        let terminal = terminal.beside_data(self.output.is_stdout());
+        let schema = read_schema(&self.schema)?.summed(1);
+        let schema = schema.with_context(|| self.schema.name())?;
+        let file = self.key.read_all(MAX_KEY)?;
+        let key = PublicKey::from_file_bytes(&file).with_context(|| self.key.name())?;
+        let fingerprint = fingerprint(public_key_hash(&file));
+        let inputs = [&self.schema, &self.key, &self.input];
+        let mut output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
+        let mut sums = OwnerSums::new(&schema)?;
+        let table = (&self.input, &self.input, &self.format);
+        each_of_schema(table, &schema, (terminal, "summing"), |row| {
+            Ok(sums.add(&row)?)
+        })?;
+        let (rows, without_key) = (sums.rows(), sums.without_key());
+        let bytes = sums.encrypt(&key).with_context(|| self.key.name())?;
+        output.write_all(&bytes)?;
+        output.finish()?;
+        let value = serde_json::json!({
+            "frame": schema.name(),
+            "rows": rows,
+            "without_key": without_key,
+            "bytes": bytes.len(),
+            "key": key.id().to_string(),
+            "fingerprint": fingerprint,
+        });
+        terminal.summary(&value, || {
+            let mut facts = vec![
+                ("frame", schema.name().to_owned()),
+                ("rows", rows.to_string()),
+                ("for key", key.id().to_string()),
+                ("fingerprint", fingerprint),
+                ("file", self.output.name()),
+                ("size", terminal::bytes(bytes.len() as u64)),
+            ];
+            if without_key > 0 {
+                let left_out = format!("{without_key} rows have no key and count for none");
+                facts.push(("left out", left_out));
+            }
+            terminal::facts(facts)
+        })
+    }
+}
