@@ -4,12 +4,13 @@ use super::{keys, training};
 use cipherfn_client::training::{DescentRow, RowsEncryption, TrainedRows, decrypt_weights};
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::{Descent, DescentError, SET, noise_of};
 use cipherfn_training::descent::{
-    DescentStart, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, StepNoise,
-    files_hash, mean_square, simulate_of,
+    DescentStart, DescentState, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm,
+    RowsHead, StepNoise, files_hash, mean_square, simulate_of,
 };
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -63,9 +64,21 @@ fn owners_train_together_under_a_public_key() {
     let name = files_hash((0..3).map(|number| Sha256::from_bytes([number; 32])));
     let upload = |chunks: &[RowsChunk]| DescentUpload {
         name: Some(name),
+        public_key: Some(public.to_file_bytes()),
         ..DescentUpload::from(chunks.to_vec())
     };
     let begin = || Descent::new(&training, key, upload(&chunks)).unwrap();
+    // Of the weights that it begins with nobody without the secret key knows mask or body, and no two are alike.
+    let begun = begin().state();
+    let known = DescentState::from_file_bytes(&begun).unwrap().weights;
+    let words = known.as_chunks::<8>().0;
+    assert!(words.iter().all(|word| *word != [0; 8]), "known weights");
+    assert!(begin().state() != begun, "weights that were known before");
+    let begin = || {
+        let mut begin = begin();
+        begin.resume(&begun).unwrap();
+        begin
+    };
     let mut whole = begin();
     while whole.step(key).unwrap() {}
     assert_eq!(whole.progress(), (5, 5));
@@ -141,6 +154,23 @@ fn owners_train_together_under_a_public_key() {
         let error = error.to_string();
         assert!(error.contains(what), "{what}: {error}");
     }
+
+    // Nor is there a training without the public key, or with another one.
+    let without = DescentUpload {
+        public_key: None,
+        ..upload(&chunks)
+    };
+    let refused = Descent::new(&training, key, without).unwrap_err();
+    assert!(matches!(refused, DescentError::NoPublicKey), "{refused}");
+    let other = SecretKey::generate(ParameterSet::by_name(SET).unwrap()).unwrap();
+    let other = PublicKey::generate(&other).unwrap();
+    let other = DescentUpload {
+        public_key: Some(other.to_file_bytes()),
+        ..upload(&chunks)
+    };
+    let refused = Descent::new(&training, key, other).unwrap_err();
+    let is_other = matches!(refused, DescentError::OtherPublicKey { .. });
+    assert!(is_other, "{refused}");
 
     // Weights to start from are the key holder's.
     let owner = RowsEncryption::new(Arc::clone(&public), &training, owners[1].into(), None);
