@@ -176,6 +176,27 @@ async fn refuses_public_keys(alice: &Holder<'_>) {
     }
 }
 
+/// Each of two runs begins with an encryption of zero of its own, so the bits are others, and the weights the same.
+fn same_weights(alice: &Holder<'_>, (rows, owners): (&[DescentRow], &[usize]), states: [&[u8]; 2]) {
+    let training = &alice.training;
+    assert!(states[0] != states[1], "weights begin with what is known");
+    let weights = |state: &[u8]| {
+        let shape = BatchShape::new(set(), training.features()).expect("a shape");
+        let state = DescentState::from_file_bytes(state).expect("a state");
+        let sets = Weights::read_sets(&shape, 1, &state.weights).expect("weights");
+        sets[0].decrypt(&alice.secret, &shape).expect("decrypted")
+    };
+    let steps = training.schedule_of(0, owners).expect("steps");
+    let mean = mean_square(training, rows);
+    let noise = noise_of(training, set(), mean, RowsForm::Public).expect("noise");
+    let bound = 18.0 * training.deviation(&steps, mean, &noise);
+    let [here, found] = states.map(weights);
+    for (one, other) in here.iter().zip(&found) {
+        let off = one.wrapping_sub(*other) as i64 as f64 * 2f64.powi(-64);
+        assert!(off.abs() < bound, "{off} of {bound}");
+    }
+}
+
 /// Bob and carol add rows, alice has some of her own: one training, with the weights of a run on this machine. Nobody
 /// sees anything of the others; rows that break it are named, and go with their grant.
 #[tokio::test(flavor = "multi_thread")]
@@ -298,23 +319,7 @@ async fn owners_train_together_by_a_service() {
     let late = late.expect_err("it is refused");
     assert_eq!(late.kind, ProblemType::GrantExpired);
     assert!(late.detail.contains("has begun"), "{}", late.detail);
-    // Each begins with an encryption of zero of its own, so the bits are others, and the weights the same.
-    assert!(here != result, "weights begin with what is known");
-    let weights = |state: &[u8]| {
-        let shape = BatchShape::new(set(), training.features()).expect("a shape");
-        let state = DescentState::from_file_bytes(state).expect("a state");
-        let sets = Weights::read_sets(&shape, 1, &state.weights).expect("weights");
-        sets[0].decrypt(&alice.secret, &shape).expect("decrypted")
-    };
-    let steps = training.schedule_of(0, &uploaded.owners).expect("steps");
-    let mean = mean_square(&training, &all);
-    let noise = noise_of(&training, set(), mean, RowsForm::Public).expect("noise");
-    let bound = 18.0 * training.deviation(&steps, mean, &noise);
-    let (here, found) = (weights(&here), weights(&result));
-    for (one, other) in here.iter().zip(&found) {
-        let off = one.wrapping_sub(*other) as i64 as f64 * 2f64.powi(-64);
-        assert!(off.abs() < bound, "{off} of {bound}");
-    }
+    same_weights(&alice, (&all, &uploaded.owners), [&here, &result]);
     let weights = decrypt_weights(&alice.secret, &training, uploaded.trained(), &result);
     assert_eq!(weights.expect("weights")[0].len(), 3);
 
