@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 /// Most trees, and most nodes of all of them: minutes a row.
 const MAX_TREES: usize = 10_000;
 const MAX_NODES: usize = 1 << 20;
-/// Most bits that the questions on a row's way ask for: 85 questions on columns of 4,095 cuts. Circuits are made
-/// by a recursion of a call a bit; errors of longer ways leave no count exact.
-const MAX_BITS: usize = 1 << 10;
+/// Most bits that the questions on a row's way ask for: 42 questions on columns of 4,095 cuts, 64 on those of 255.
+/// Circuits are made by a recursion of a call a bit, for which a thread has 2 MiB.
+const MAX_BITS: usize = 1 << 9;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -186,12 +186,12 @@ fn chain(questions: usize, algorithm: &str) -> Result<LeafTraining, TrainingErro
 /// longer one is refused when it is read.
 #[test]
 fn ways_are_no_longer_than_a_stack_has_room_for() {
-    let longest = chain(128, "\"leaves\"").unwrap();
+    let longest = chain(64, "\"leaves\"").unwrap();
     let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
     let made = circuits(&longest, set).unwrap();
-    assert!(made[0].path >= 1000, "{}", made[0].path);
-    let error = chain(129, "\"leaves\"").unwrap_err().to_string();
-    assert!(error.contains("1032 bits, at most 1024"), "{error}");
+    assert!(made[0].path >= 500, "{}", made[0].path);
+    let error = chain(65, "\"leaves\"").unwrap_err().to_string();
+    assert!(error.contains("520 bits, at most 512"), "{error}");
 }
 
 /// What levels need is reckoned from a tree of one leaf.
