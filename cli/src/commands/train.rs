@@ -151,6 +151,23 @@ struct Given<'a> {
     secret: &'a SecretKey,
 }
 
+impl Given<'_> {
+    /// The weights of a result, fractions of the torus: those of these rows, or none.
+    fn weights(&self, trained: &Trained<'_>) -> Result<Vec<Vec<f64>>> {
+        let Self {
+            training,
+            start,
+            rows: TrainingRows { rows, .. },
+            secret,
+            ..
+        } = self;
+        let named = (rows.len(), trained.rows_hash);
+        let weights = decrypt_weights(secret, training, named, trained.result)?;
+        training.require_weights_of(rows, &noise(training, rows)?, start, &weights)?;
+        Ok(weights)
+    }
+}
+
 /// What came of it.
 struct Trained<'a> {
     /// What names the encrypted rows.
@@ -279,13 +296,13 @@ impl Train {
             start,
             rows,
             simulated,
-            secret,
+            ..
         } = given;
         let count = rows.rows.len();
         let schedule = training.schedule_after(start.before, count)?;
         let error = simulated.error / training.weight_deviation(&schedule, 1.0);
-        let named = (count, trained.rows_hash);
-        let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, named, trained.result)?
+        let sets: Vec<Vec<f64>> = given
+            .weights(trained)?
             .iter()
             .map(|fractions| training.weights(&schedule, fractions, error))
             .collect();

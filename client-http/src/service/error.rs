@@ -25,6 +25,11 @@ use words::{after, quoted, refusal, request_id};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
+    /// A second result of one job.
+    #[error(
+        "the service gives another result of this training than it did before, and a training has one; it may have chosen both to learn of the key from what happens next. End it (--cancel), and take a new key ring"
+    )]
+    OtherResult,
     /// The rows, the specs or the output, on this side.
     #[error(transparent)]
     Client(Box<ClientError>),

@@ -19,10 +19,10 @@ use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::trainings::{
     TrainingDeclaration, TrainingId, TrainingList, TrainingStatus,
 };
-use cipherfn_protocol::api::{ApiVersion, ModelName, Route};
-use cipherfn_protocol::frame::ParameterSetTag;
+use cipherfn_protocol::api::{ApiVersion, ModelName, PublicKeyFile, Route};
 use cipherfn_protocol::hash::{Sha256, SpecsHash};
-use cipherfn_protocol::message::{KeyId, Nonce};
+use cipherfn_protocol::message::Nonce;
+use cipherfn_scheme::public::PublicKey;
 use http::Method;
 
 /// What a grant names a public key by: of its file's bytes.
@@ -32,11 +32,11 @@ pub fn public_key_hash(file: &[u8]) -> Sha256 {
 
 impl Service {
     /// Declares a training by a version of a program, which owners are to add rows to under the public key
-    /// of this key.
+    /// key, whose file the service gets.
     pub async fn declare_training(
         &self,
         (program, specs): (&ModelName, SpecsHash),
-        (key, parameter_set): (KeyId, ParameterSetTag),
+        public: &PublicKey,
     ) -> Result<TrainingStatus, ServiceError> {
         let declaration = TrainingDeclaration {
             training: TrainingId::from_bytes(
@@ -44,8 +44,9 @@ impl Service {
             ),
             program: program.clone(),
             specs,
-            key,
-            parameter_set,
+            key: public.id(),
+            parameter_set: public.parameter_set().tag(),
+            public_key: PublicKeyFile::new(public.to_file_bytes()),
         };
         let path = Route::DeclareTraining.path(ApiVersion::V2, "");
         let sent = self.ask(path, &declaration).await;

@@ -10,6 +10,7 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_training::descent::DescentStart;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -43,6 +44,9 @@ pub struct UploadedRows {
     /// Of a tree that is grown the jobs of the levels after the first, as they are declared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) levels: Vec<JobDeclaration>,
+    /// What the results of jobs are that were there, by their level: there is one of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) results: BTreeMap<usize, Hash>,
 }
 
 /// What names a table, and the weights that a training on it starts from, for whoever goes on.
@@ -109,6 +113,25 @@ impl UploadedRows {
             start: name.start,
             going_on: None,
             levels: Vec::new(),
+            results: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the result of a job before anything is decrypted, by its level from 0; whether it is new, and this is
+    /// to be written. A job has one result: whether it is refused may depend on the key, and a service that gave
+    /// others until one is taken would learn of the key by each.
+    ///
+    /// # Errors
+    /// Another one than before.
+    pub fn take_result(&mut self, level: usize, result: &[u8]) -> Result<bool, ServiceError> {
+        let result = Hash::of(result);
+        match self.results.insert(level, result) {
+            None => Ok(true),
+            Some(before) if before == result => Ok(false),
+            Some(before) => {
+                self.results.insert(level, before);
+                Err(ServiceError::OtherResult)
+            }
         }
     }
 

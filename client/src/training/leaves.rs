@@ -15,6 +15,9 @@ use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, REPLY_BITS, s
 /// Levels that rows are expanded by: they share ciphertexts.
 const DEPTH: Depth = Depth::new(11);
 
+/// What is to be done where counts may have been chosen.
+const CHOSEN: &str = "Whoever has answered that may have chosen it to learn of the key from what happens next: have nothing counted again under this key ring, and take a new one";
+
 /// Why rows cannot be encrypted, or counts not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,7 +61,8 @@ pub enum LeafError {
     },
     /// Counts that are not those of the rows of a sum.
     #[error(
-        "sum {sum}: the counts of {of} do not add up to its {rows} rows; count the rows again, or use another server"
+        "sum {sum}: the counts of {of} do not add up to its {rows} rows: they were not counted. {}",
+        CHOSEN
     )]
     OtherRows {
         /// The sum, from 1.
@@ -70,13 +74,12 @@ pub enum LeafError {
     },
     /// A sum that is between two counts.
     #[error(
-        "a count of {of} is {count:.2}: its error is larger than the program allows, or it is of another key; count the rows again"
+        "a count of {of} lies between two numbers: its error is larger than the program allows, or it is of another key. {}",
+        CHOSEN
     )]
     NoCount {
         /// The tree, or of a tree that is grown the column.
         of: String,
-        /// What was decrypted.
-        count: f64,
     },
 }
 
@@ -177,13 +180,10 @@ pub fn decrypt_counts(
         for index in block {
             let own = place..place + places[index];
             place = own.end;
-            if let Some(count) = found[own.clone()]
-                .iter()
-                .find(|found| (**found - found.round()).abs() > 0.45)
-            {
+            let mut own_counts = found[own.clone()].iter();
+            if own_counts.any(|found| (found - found.round()).abs() > 0.45) {
                 return Err(LeafError::NoCount {
                     of: training.counted_name(index),
-                    count: *count,
                 });
             }
             let whole = found[own.clone()]

@@ -80,12 +80,14 @@ pub enum TrainingRunError {
 }
 
 impl TrainingUpload {
-    /// For a program, before the first file. `name` names the files of it ([`files_hash`](cipherfn_training::descent::files_hash)).
-    fn new(program: TrainingProgram, name: Hash) -> Self {
+    /// For a program, before the first file. `name` names the files of it ([`files_hash`](cipherfn_training::descent::files_hash));
+    /// `public_key` is the file of that which owners have encrypted under, if any.
+    fn new(program: TrainingProgram, name: Hash, public_key: Option<Vec<u8>>) -> Self {
         match program {
             TrainingProgram::Descent(training) => {
                 let upload = DescentUpload {
                     name: Some(name),
+                    public_key,
                     ..DescentUpload::default()
                 };
                 Self::Descent(training, upload)
@@ -217,15 +219,16 @@ impl Answering {
     }
 
     /// What a training's files are taken by, before the first of them: its program says what they must be. They
-    /// are named by `files` ([`files_hash`](cipherfn_training::descent::files_hash)).
+    /// are named by `files` ([`files_hash`](cipherfn_training::descent::files_hash)); rows of owners are under a
+    /// public key, whose file it takes beside them.
     pub async fn training_upload(
         &self,
         asked: AskedTraining<'_>,
-        files: Hash,
+        (files, public_key): (Hash, Option<Vec<u8>>),
         call: &Call,
     ) -> Result<TrainingUpload, Failure> {
         let program = self.program(asked, call).await?;
-        Ok(TrainingUpload::new(program, files))
+        Ok(TrainingUpload::new(program, files, public_key))
     }
 
     /// A training on what was uploaded, before its first step.

@@ -11,6 +11,7 @@ pub mod job;
 mod key;
 mod model;
 mod problem;
+mod public_key;
 mod route;
 pub mod trainings;
 pub mod v2;
@@ -20,6 +21,7 @@ pub use model::{
     ModelList, ModelName, ModelSummary, ParseModelNameError, ProgramList, PublishedKind, Version,
 };
 pub use problem::{Problem, ProblemType};
+pub use public_key::PublicKeyFile;
 pub use route::{ApiVersion, NoRoute, Requested, Route};
 
 /// Content type of a query, the body of a prediction request.

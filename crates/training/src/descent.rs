@@ -6,10 +6,12 @@
 //! so that the torus has room for forms z of twice the range on both sides.
 
 mod encoder;
+mod held;
 mod kept;
 mod messages;
 mod rows;
 mod schedule;
+mod shares;
 mod simulate;
 mod start;
 mod state;
@@ -22,6 +24,7 @@ pub use rows::{
     MAX_BATCHES, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, files_hash, rows_hash,
 };
 pub use schedule::DescentStep;
+pub use shares::{OwnerShares, RowShares};
 pub use simulate::{
     Simulation, StepNoise, accuracy, simulate, simulate_from, simulate_of, synthetic,
 };

@@ -139,6 +139,31 @@ pub enum TrainingError {
         /// The limit.
         limit: f64,
     },
+    /// A program by which few of an owner's rows decide the weights.
+    #[error(
+        "one row has {} % of what {rows} rows add to the weights{among}, and the {rows} rows count as {}: the weights would tell of single rows, whatever the number of steps; lower \"decay\" or \"penalty\", or raise \"batch\"",
+        short(*.largest), short(*.counting)
+    )]
+    Uneven {
+        /// How many rows there are.
+        rows: usize,
+        /// As how many that count alike they count.
+        counting: f64,
+        /// What one row has of all that they add, in percent.
+        largest: f64,
+        /// Beside which others, as it stands in the sentence.
+        among: &'static str,
+    },
+    /// Weights that are not those of rows at hand. What was decrypted is not told.
+    #[error(
+        "the weights are not those of these rows: {name}{class} is further from what the steps lead to than noise can take it. Whoever has run the steps may have chosen it to learn of the key from the model: nothing is written. Do not have it trained again, and show nobody what came of it; take a new key ring, and let this one encrypt nothing for that service any more"
+    )]
+    OtherWeights {
+        /// Of what: a column, or the constant.
+        name: String,
+        /// The class that it speaks for, as it stands in the sentence.
+        class: String,
+    },
     /// Residuals below their errors.
     #[error(
         "the training drowns in noise: a residual's error is {} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\"",

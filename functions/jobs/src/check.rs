@@ -4,9 +4,14 @@ use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES, MAX_TRAINING, RowCost,
     WORKER_SECONDS,
 };
-use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::api::trainings::TrainingDeclaration;
+use cipherfn_protocol::api::{MAX_JSON, Problem, ProblemType};
+use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_training::descent::Training;
 use std::collections::HashMap;
+
+/// Format of the public keys that workers read.
+const PUBLIC_KEY_VERSION: u16 = 1;
 
 /// Chunks must be 1 to `most`, of a size that is taken, and no two the same: the same query twice
 /// would be the same ciphertexts, which no client makes.
@@ -64,6 +69,25 @@ pub(crate) fn training(declaration: &JobDeclaration) -> Result<(), Problem> {
         return malformed(format!(
             "chunks: {bytes} bytes in all, a training has at most {MAX_TRAINING}; train on fewer rows"
         ));
+    }
+    Ok(())
+}
+
+/// A training's public key must be one, of the key and the parameter set that it is declared for.
+pub(crate) fn public_key(declaration: &TrainingDeclaration) -> Result<(), Problem> {
+    let refused = |problem: String| {
+        let detail = format!("public_key: {problem}; send the file of the training's public key");
+        Problem::new(ProblemType::MalformedRequest, detail)
+    };
+    let file = declaration.public_key.as_bytes();
+    let kind = FrameKind::PublicKey;
+    let frame = frame::decode(file, kind, &[PUBLIC_KEY_VERSION], MAX_JSON as u64);
+    let frame = frame.map_err(|error| refused(error.to_string()))?;
+    if frame.parameter_set != declaration.parameter_set {
+        return Err(refused("it is of another parameter set".to_owned()));
+    }
+    if !frame.payload.starts_with(declaration.key.as_bytes()) {
+        return Err(refused("it is of another key".to_owned()));
     }
     Ok(())
 }

@@ -31,14 +31,23 @@ impl Jobs {
         (request, call): (&Request, &Call),
     ) -> Result<Response<Body>, Failure> {
         let declaration: TrainingDeclaration = http::json_body(request)?;
+        check::public_key(&declaration)?;
         let (name, specs) = (&declaration.program, declaration.specs);
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
         let checked = self.check_steps((name, specs), version).await?;
-        if let Some(TrainingProgram::Leaves(_)) = checked {
-            let detail = format!(
-                "program: {name} counts rows in trees, which the key holder alone can encrypt; owners add rows to programs of gradient descent"
-            );
+        let refused = match checked {
+            Some(TrainingProgram::Leaves(_)) => Some(
+                "counts rows in trees, which the key holder alone can encrypt; owners add rows to programs of gradient descent".to_owned(),
+            ),
+            Some(TrainingProgram::Descent(training)) => {
+                let even = training.require_even();
+                even.err().map(|error| format!("is none for rows of owners: {error}"))
+            }
+            None => None,
+        };
+        if let Some(refused) = refused {
+            let detail = format!("program: {name} {refused}");
             return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
         let declared = self

@@ -22,6 +22,12 @@ impl Owners {
         })
     }
 
+    /// File of the public key that the training was declared with.
+    pub(crate) fn public_key(&self) -> Option<Vec<u8>> {
+        let key = self.training.as_ref()?.public_key.as_ref()?;
+        Some(key.as_bytes().to_vec())
+    }
+
     /// That a chunk may be trained on: of owners only what they have added to the training whose job this is.
     /// Whoever declares jobs, on whatever chunks of the folder, gets no other weights from their rows.
     ///

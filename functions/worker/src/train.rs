@@ -27,8 +27,9 @@ pub(crate) async fn train(
     answering.check_rows(bytes)?;
     let files = order.chunks.iter().map(|chunk| chunk.sha256);
     let named = files_hash(files);
-    let mut upload = answering.training_upload(asked, named, work.call).await?;
     let owners = Owners::of(work, order).await?;
+    let named = (named, owners.public_key());
+    let mut upload = answering.training_upload(asked, named, work.call).await?;
     for number in 0..order.chunks.len() {
         let file = work.uploaded(number).await?;
         owners.check((number, order.chunks[number]), &file)?;

@@ -5,7 +5,9 @@ use super::{QUIET, keys};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{Descent, SET, noise};
-use cipherfn_training::descent::{Simulation, Training, accuracy, mean_square, simulate};
+use cipherfn_training::descent::{
+    DescentStart, Simulation, Training, accuracy, mean_square, simulate,
+};
 use std::sync::Arc;
 
 fn training(penalty: f64) -> Training {
@@ -49,6 +51,9 @@ fn machines_of_three_classes_are_those_of_the_clear() {
     };
     let set = ParameterSet::by_name(SET).unwrap();
     let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
+    let zero = DescentStart::zero(&training);
+    let own = training.require_weights_of(&rows, &noise, &zero, &found);
+    own.unwrap();
     let clear = simulate(&training, &rows, &QUIET).unwrap();
     let Simulation {
         deviation, error, ..

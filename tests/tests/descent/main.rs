@@ -210,6 +210,9 @@ fn interruptions_leave_no_trace() {
     let steps = training.schedule(rows.len()).unwrap();
     let named = (rows.len(), hash);
     let found = decrypt_weights(&secret, &training, named, &whole.finish().unwrap()).unwrap();
+    let zero = DescentStart::zero(&training);
+    let own = training.require_weights_of(&rows, &noise, &zero, &found);
+    own.unwrap();
     let found = training.weights(&steps, &found[0], 0.0);
     assert!(predicted < 0.2);
     for (index, (found, clear)) in found.iter().zip(&clear.sets[0]).enumerate() {
@@ -257,6 +260,8 @@ fn trainings_start_from_given_weights() {
     let steps = training.schedule_after(start.before, rows.len()).unwrap();
     let state = descent.state();
     let found = decrypt_weights(&secret, &training, (rows.len(), hash), &state).unwrap();
+    let own = training.require_weights_of(&rows, &noise, &start, &found);
+    own.unwrap();
     let found = training.weights(&steps, &found[0], 0.0);
     // As in `interruptions_leave_no_trace`, of a weight whose squares are four times the average.
     for (found, clear) in found.iter().zip(&clear.sets[0]) {

@@ -6,10 +6,11 @@ use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
+use cipherfn_scheme::{ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise_of};
 use cipherfn_training::descent::{
-    DescentStart, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm, RowsHead, StepNoise,
-    files_hash, mean_square, simulate_of,
+    DescentStart, DescentState, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm,
+    RowsHead, StepNoise, Training, files_hash, mean_square, simulate_of,
 };
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -63,9 +64,21 @@ fn owners_train_together_under_a_public_key() {
     let name = files_hash((0..3).map(|number| Sha256::from_bytes([number; 32])));
     let upload = |chunks: &[RowsChunk]| DescentUpload {
         name: Some(name),
+        public_key: Some(public.to_file_bytes()),
         ..DescentUpload::from(chunks.to_vec())
     };
     let begin = || Descent::new(&training, key, upload(&chunks)).unwrap();
+    // Of the weights that it begins with nobody without the secret key knows mask or body, and no two are alike.
+    let begun = begin().state();
+    let known = DescentState::from_file_bytes(&begun).unwrap().weights;
+    let words = known.as_chunks::<8>().0;
+    assert!(words.iter().all(|word| *word != [0; 8]), "known weights");
+    assert!(begin().state() != begun, "weights that were known before");
+    let begin = || {
+        let mut begin = begin();
+        begin.resume(&begun).unwrap();
+        begin
+    };
     let mut whole = begin();
     while whole.step(key).unwrap() {}
     assert_eq!(whole.progress(), (5, 5));
@@ -112,6 +125,31 @@ fn owners_train_together_under_a_public_key() {
     };
     assert!(decrypt_weights(&secret, &training, others, &result).is_err());
 
+    refuse_chunks(&training, key, &upload(&chunks));
+    refuse_keys(&training, key, &upload(&chunks));
+
+    // Weights to start from are the key holder's.
+    let owner = RowsEncryption::new(Arc::clone(&public), &training, owners[1].into(), None);
+    let refused = owner.unwrap().starting_from(&zero).unwrap_err().to_string();
+    assert!(
+        refused.contains("leave them to the key holder"),
+        "{refused}"
+    );
+    let own = RowsEncryption::new(Arc::clone(&secret), &training, owners[0].into(), None);
+    let (own, _) = own.unwrap().starting_from(&zero).unwrap().upload().unwrap();
+    let begun = DescentUpload {
+        start: own.start,
+        ..upload(&chunks)
+    };
+    let refused = Descent::new(&training, key, begun).unwrap_err();
+    assert!(
+        matches!(refused, DescentError::StartBesideOwners),
+        "{refused}"
+    );
+}
+
+/// No owner's rows are missing, incomplete or there twice.
+fn refuse_chunks(training: &Training, key: &ExpandedEvaluationKey, upload: &DescentUpload) {
     let changes: &[Change<'_>] = &[
         ("the rows that begin with chunk 2 came before", &|it| {
             it[2] = it[1].clone();
@@ -135,29 +173,28 @@ fn owners_train_together_under_a_public_key() {
         }),
     ];
     for (what, change) in changes {
-        let mut chunks = chunks.clone();
-        change(&mut chunks);
-        let error = Descent::new(&training, key, upload(&chunks)).unwrap_err();
+        let mut changed = upload.clone();
+        change(&mut changed.chunks);
+        let error = Descent::new(training, key, changed).unwrap_err();
         let error = error.to_string();
         assert!(error.contains(what), "{what}: {error}");
     }
+}
 
-    // Weights to start from are the key holder's.
-    let owner = RowsEncryption::new(Arc::clone(&public), &training, owners[1].into(), None);
-    let refused = owner.unwrap().starting_from(&zero).unwrap_err().to_string();
-    assert!(
-        refused.contains("leave them to the key holder"),
-        "{refused}"
-    );
-    let own = RowsEncryption::new(Arc::clone(&secret), &training, owners[0].into(), None);
-    let (own, _) = own.unwrap().starting_from(&zero).unwrap().upload().unwrap();
-    let begun = DescentUpload {
-        start: own.start,
-        ..upload(&chunks)
+/// There is no training without the public key, or with another one.
+fn refuse_keys(training: &Training, key: &ExpandedEvaluationKey, upload: &DescentUpload) {
+    let under = |public_key: Option<Vec<u8>>| {
+        let upload = DescentUpload {
+            public_key,
+            ..upload.clone()
+        };
+        Descent::new(training, key, upload).unwrap_err()
     };
-    let refused = Descent::new(&training, key, begun).unwrap_err();
-    assert!(
-        matches!(refused, DescentError::StartBesideOwners),
-        "{refused}"
-    );
+    let refused = under(None);
+    assert!(matches!(refused, DescentError::NoPublicKey), "{refused}");
+    let other = SecretKey::generate(ParameterSet::by_name(SET).unwrap()).unwrap();
+    let other = PublicKey::generate(&other).unwrap();
+    let refused = under(Some(other.to_file_bytes()));
+    let is_other = matches!(refused, DescentError::OtherPublicKey { .. });
+    assert!(is_other, "{refused}");
 }

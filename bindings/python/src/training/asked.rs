@@ -7,7 +7,7 @@ use crate::error::{Failure, Result};
 use crate::service::Service;
 use crate::table::Batches;
 use crate::wait::{Waiting, Watch};
-use cipherfn_client::training::{KeptModel, trained_weights};
+use cipherfn_client::training::KeptModel;
 use cipherfn_client_http::{
     GoingOn, KeptTraining, KeyRing, RowsName, SameTraining, ServiceError, UploadedRows,
 };
@@ -127,7 +127,7 @@ impl Run {
             .await?;
         let secret = Arc::new(self.ring.secret_key(set)?);
         let kept = self.keep.then(|| given.kept(&secret)).transpose()?;
-        let uploaded = self.uploaded(&given, &secret, going_on).await?;
+        let mut uploaded = self.uploaded(&given, &secret, going_on).await?;
         let steps = given.schedule.len() as u64;
         self.watch.set(0, steps);
         let done = |done| self.watch.set(done, steps);
@@ -142,15 +142,20 @@ impl Run {
             resumed.remove()?;
         }
         let (job, state) = trained?;
+        if uploaded.take_result(0, &state)?
+            && let Some(resumed) = &self.resumed
+        {
+            resumed.write(&uploaded)?;
+        }
         let Some(weights) = kept else {
             let sets = given.decrypt(&secret, uploaded.rows_hash, &state)?;
             service.delete_job(job).await?;
             self.end()?;
             return Ok(given.outcome(&sets));
         };
-        // Not decrypted, but held to be this training's.
+        // Whoever goes on from them, or has rows predicted by them, takes no others than these.
+        given.fractions(&secret, uploaded.rows_hash, &state)?;
         let named = (uploaded.rows, uploaded.rows_hash);
-        trained_weights(&secret, &given.training, named, &state)?;
         let program = (&self.program, given.training.canonical());
         // Going on from another result than this one is refused.
         let whole = (secret.id(), Hash::of(&state));

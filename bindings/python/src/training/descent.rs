@@ -16,8 +16,8 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent as Run, SET, noise, required_parts};
 use cipherfn_training::descent::{
-    DescentStart, DescentStep, RowEncoder, Simulation, Training, TrainingRows, accuracy,
-    mean_square, simulate_from,
+    DescentStart, DescentStep, RowEncoder, Simulation, StepNoise, Training, TrainingRows,
+    accuracy, mean_square, simulate_from,
 };
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
@@ -53,6 +53,8 @@ pub(super) struct Given {
     pub(super) start: DescentStart,
     pub(super) is_started: bool,
     pub(super) rows: TrainingRows,
+    /// What a step adds on them.
+    noise: StepNoise,
     pub(super) simulated: Simulation,
     pub(super) schedule: Vec<DescentStep>,
 }
@@ -88,6 +90,7 @@ impl Given {
             start,
             is_started,
             rows,
+            noise,
             simulated,
             schedule,
         })
@@ -103,7 +106,22 @@ impl Given {
         Ok(rows)
     }
 
-    /// The weights of a state, if it is that after the last step on these rows.
+    /// The weights of a state as fractions of the torus, if it is that after the last step on these rows, and they
+    /// are those of these rows.
+    pub(super) fn fractions(
+        &self,
+        secret: &SecretKey,
+        rows_hash: Hash,
+        state: &[u8],
+    ) -> Result<Vec<Vec<f64>>> {
+        let (training, rows) = (&self.training, &self.rows.rows);
+        let named = (rows.len(), rows_hash);
+        let weights = decrypt_weights(secret, training, named, state)?;
+        training.require_weights_of(rows, &self.noise, &self.start, &weights)?;
+        Ok(weights)
+    }
+
+    /// The same as weights of the units of features.
     pub(super) fn decrypt(
         &self,
         secret: &SecretKey,
@@ -114,8 +132,7 @@ impl Given {
             training, schedule, ..
         } = self;
         let error = self.simulated.error / training.weight_deviation(schedule, 1.0);
-        let named = (self.rows.rows.len(), rows_hash);
-        let weights = decrypt_weights(secret, training, named, state)?;
+        let weights = self.fractions(secret, rows_hash, state)?;
         let sets = weights.iter();
         let sets = sets.map(|fractions| training.weights(schedule, fractions, error));
         Ok(sets.collect())

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client::Accept;
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_client_http::{KeyRing, public_key_hash};
+use cipherfn_training::descent::OwnerShares;
 use std::sync::Arc;
 
 /// Encrypt an owner's rows and add them to somebody else's training, by a grant of its key holder
@@ -38,6 +39,9 @@ pub(super) struct AddOwnRows {
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
+    #[arg(long)]
+    uneven: bool,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -67,7 +71,7 @@ impl AddOwnRows {
                 self.grant.name()
             );
         }
-        let (status, rows, steps) = block_on(async {
+        let (status, rows, shares) = block_on(async {
             let service = self.connection.open(&self.service).await?;
             // The grant says which version: nothing has to be remembered.
             let pins = tempfile::tempdir()?;
@@ -77,6 +81,12 @@ impl AddOwnRows {
             let training = program.training;
             let target = self.target.as_deref();
             let rows = read_owner_rows(&training, target, &self.format, &self.input, terminal)?;
+            let shares = training.shares(rows.rows.len())?;
+            if !self.uneven {
+                shares.require_even().context(
+                    "nothing was sent; ask the key holder for another program, or give --uneven if the weights may tell of these rows",
+                )?;
+            }
             let plain = rows.rows.as_slice().into();
             let encryption = RowsEncryption::new(Arc::new(public), &training, plain, None)
                 .with_context(|| self.input.name())?;
@@ -86,12 +96,15 @@ impl AddOwnRows {
             });
             let added = added.await;
             progress.finish_and_clear();
-            let steps = training.schedule_of(0, &[rows.rows.len()])?.len();
-            Ok::<_, anyhow::Error>((added?, rows, steps))
+            Ok::<_, anyhow::Error>((added?, rows, shares))
         })?;
         let mut value = serde_json::to_value(&status)?;
         value["clipped"] = serde_json::to_value(&rows.clipped)?;
-        value["steps"] = steps.into();
+        let OwnerShares { alone, worst } = shares;
+        value["rows_that_count"] = alone.counting.into();
+        value["largest_share"] = alone.largest.into();
+        value["rows_that_count_at_worst"] = worst.counting.into();
+        value["largest_share_at_worst"] = worst.largest.into();
         value["signed_by"] = serde_json::to_value(grant.key)?;
         value["public_key"] = serde_json::to_value(terms.public_key)?;
         terminal.report(&value, || {
@@ -105,7 +118,21 @@ impl AddOwnRows {
                 ("training", terms.training.to_string()),
                 ("rows", rows.rows.len().to_string()),
                 // Of few, the weights tell of single rows.
-                ("steps on them", steps.to_string()),
+                (
+                    "rows that count",
+                    format!(
+                        "{:.0}, at worst {:.0} beside rows of others",
+                        alone.counting, worst.counting
+                    ),
+                ),
+                (
+                    "largest share",
+                    format!(
+                        "{:.2} % for one row, at worst {:.2} %",
+                        100.0 * alone.largest,
+                        100.0 * worst.largest
+                    ),
+                ),
                 ("added by the grant", status.rows.to_string()),
                 ("left of it", left),
                 ("expires", terminal::date(status.expires)),

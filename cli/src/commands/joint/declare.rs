@@ -55,6 +55,7 @@ impl DeclareTraining {
         let ring = KeyRing::at(&self.keys);
         ring.fill_parts(set, &[], Existing::Keep)?;
         let public = PublicKey::generate(&ring.secret_key(set)?)?;
+        let file = public.to_file_bytes();
         let place = self.terms.clone();
         let place = place.or_else(|| DeclaredTerms::beside(&self.output));
         if let Some(place) = &place {
@@ -74,18 +75,17 @@ impl DeclareTraining {
             let accept = self.trust.accept();
             let fetched = service.program(&self.program, &ring, &accept).await?;
             let version = fetched.training.hash();
-            let declared = (public.id(), set.tag());
-            let status = service.declare_training((&self.program, version), declared);
+            let status = service.declare_training((&self.program, version), &public);
             let status = status.await?;
             let named = (&self.program, version);
-            let own = DeclaredTerms::new(status.training, named, public.id());
+            let own = DeclaredTerms::new(status.training, named, (public.id(), &file));
             own.require(&status)?;
             if let Some(terms) = terms {
                 own.write(terms)?;
             }
             Ok::<_, anyhow::Error>(status)
         })?;
-        output.write_all(&public.to_file_bytes())?;
+        output.write_all(&file)?;
         output.finish()?;
         let beside = terminal.beside_data(self.output.is_stdout());
         beside.summary(&status, || {

@@ -103,6 +103,7 @@ impl GrantRows {
                 );
             }
         }
+        terms.require_key(&file)?;
         let id = grant_id()?;
         let developer = self.signing.file(None)?.developer()?;
         developer.introduce();

@@ -2,10 +2,12 @@
 //! says of a training may be another program, or another training.
 
 use crate::files::{Content, Destination, InputSource, Output};
+use crate::grants::fingerprint;
 use anyhow::{Context, Result, bail};
+use cipherfn_client_http::public_key_hash;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::trainings::{TrainingId, TrainingStatus};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -26,6 +28,8 @@ pub(super) struct DeclaredTerms {
     pub(super) program: ModelName,
     pub(super) specs: SpecsHash,
     pub(super) key: KeyId,
+    /// Of the public key's file: its id is a field of that file, which anybody can write into another one.
+    pub(super) public_key: Sha256,
 }
 
 impl DeclaredTerms {
@@ -42,11 +46,11 @@ impl DeclaredTerms {
         place.create(Content::Text, force, &[])
     }
 
-    /// Of a version of a program, which the client has taken, under its key.
+    /// Of a version of a program, which the client has taken, under its key, whose public key has this file.
     pub(super) fn new(
         training: TrainingId,
         (program, specs): (&ModelName, SpecsHash),
-        key: KeyId,
+        (key, public): (KeyId, &[u8]),
     ) -> Self {
         Self {
             format: FORMAT,
@@ -54,6 +58,7 @@ impl DeclaredTerms {
             program: program.clone(),
             specs,
             key,
+            public_key: public_key_hash(public),
         }
     }
 
@@ -82,6 +87,19 @@ impl DeclaredTerms {
             bail!("{} is of a later release; use that", source.name());
         }
         Ok(terms)
+    }
+
+    /// That a public key's file is the one that was declared.
+    pub(super) fn require_key(&self, file: &[u8]) -> Result<()> {
+        let found = public_key_hash(file);
+        if found != self.public_key {
+            bail!(
+                "the public key has fingerprint {}, and the training was declared with {}: whoever has put it there could decrypt what owners encrypt under it; nothing is signed, take the file that joint declare has written",
+                fingerprint(found),
+                fingerprint(self.public_key)
+            );
+        }
+        Ok(())
     }
 
     /// That a service says the same of the training.
@@ -126,7 +144,12 @@ mod tests {
         let program: ModelName = "risk".parse().unwrap();
         let id = TrainingId::from_bytes([1; 16]);
         let key = KeyId::from_bytes([2; 16]);
-        let terms = DeclaredTerms::new(id, (&program, Hash::of(b"program")), key);
+        let named = (&program, Hash::of(b"program"));
+        let terms = DeclaredTerms::new(id, named, (key, b"a key"));
+        terms.require_key(b"a key").unwrap();
+        let exchanged = terms.require_key(b"another under its id").unwrap_err();
+        let exchanged = exchanged.to_string();
+        assert!(exchanged.contains("nothing is signed"), "{exchanged}");
         let said = |change: fn(&mut serde_json::Value)| {
             let mut said = serde_json::json!({
                 "training": terms.training,

@@ -127,6 +127,7 @@ impl Passes<'_> {
             self.terminal,
         )
         .await?;
+        self.unfinished.take(&mut self.uploaded, (level, &result))?;
         self.jobs.push(job);
         let named = (self.uploaded.rows, self.uploaded.rows_hash);
         Ok(Counted {

@@ -92,7 +92,7 @@ impl Train {
                 key: secret.id(),
                 rows: RowsName::of(&rows.rows, self.is_started().then_some(&start)),
             };
-            let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
+            let mut uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
                 uploaded
             } else {
                 let encryption = self.encryption(&secret, (&training, &start), &rows)?;
@@ -105,6 +105,7 @@ impl Train {
             let steps = training.schedule_after(start.before, uploaded.rows)?.len();
             let own = (&uploaded, &uploaded.declaration);
             let (job, result) = train(&service, own, (&unfinished, steps), terminal).await?;
+            unfinished.take(&mut uploaded, (0, &result))?;
             let given = Given {
                 training: &training,
                 start: &start,

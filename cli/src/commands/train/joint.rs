@@ -24,6 +24,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// What nobody but the key holder can hold the weights to. See the security model.
+const KEEP: &str = "weights and predictions, from the service, the owners and the public, unless these are trusted not to have chosen ciphertexts: weights may tell of the key; take a new key ring for another training";
+
 /// What came of a training on rows that the key holder does not have.
 struct Joined<'a> {
     uploaded: &'a UploadedRows,
@@ -65,7 +68,7 @@ impl Train {
                     start: None,
                 },
             };
-            let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
+            let mut uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
                 uploaded
             } else {
                 let own = own_files((training, &secret), own.as_ref())?;
@@ -83,6 +86,7 @@ impl Train {
                     return Err(error.context(whose_chunks(&service, id, &uploaded).await));
                 }
             };
+            unfinished.take(&mut uploaded, (0, &result))?;
             let joined = Joined {
                 uploaded: &uploaded,
                 own: own.as_ref(),
@@ -146,6 +150,7 @@ impl Train {
             "upload_bytes": bytes,
             "weight_deviation": deviation,
             "version": training.hash(),
+            "keep": KEEP,
         });
         let right = joined.own.map(|own| {
             let right = accuracy(training, &sets, &own.rows);
@@ -164,6 +169,7 @@ impl Train {
                 ),
             ];
             facts.extend(right.map(|right| ("right", right)));
+            facts.push(("keep to yourself", KEEP.to_owned()));
             facts.extend([
                 ("file", self.output.name()),
                 ("program", whose(fetched, fetched.training.hash())),

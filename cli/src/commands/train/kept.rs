@@ -5,7 +5,6 @@ use crate::commands::predict::{key_of, program_of, unknown};
 use crate::files::Output;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
-use cipherfn_client::training::trained_weights;
 use cipherfn_client_http::{GoingOn, KeptTraining, KeyRing, Service, UploadedRows};
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_training::descent::{DescentStart, Training};
@@ -24,12 +23,10 @@ impl Train {
             training,
             rows,
             simulated,
-            secret,
             ..
         } = given;
-        // Not decrypted, but held to be this training's.
-        let named = (kept.rows, kept.rows_hash);
-        trained_weights(secret, training, named, trained.result)?;
+        // Whoever goes on from them, or has rows predicted by them, takes no others than these.
+        given.weights(trained)?;
         ring.keep_training(kept)?;
         output.write_all(&serde_json::to_vec_pretty(kept)?)?;
         output.finish()?;

@@ -68,6 +68,18 @@ impl Unfinished {
         written.with_context(|| format!("cannot write {}", self.name()))
     }
 
+    /// Takes the result of a job, by its level from 0, and remembers it before anything is decrypted.
+    pub(super) fn take(
+        &self,
+        uploaded: &mut UploadedRows,
+        (level, result): (usize, &[u8]),
+    ) -> Result<()> {
+        if uploaded.take_result(level, result)? {
+            self.write(uploaded)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn remove(&self) -> Result<()> {
         fs::remove_file(&self.0).with_context(|| format!("cannot remove {}", self.name()))
     }

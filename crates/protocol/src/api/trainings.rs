@@ -14,10 +14,10 @@
 //! public key. They lie in the folder of uploads that the training's id names, and its job is declared over
 //! them like any other ([`JobKind::Train`](super::job::JobKind::Train)).
 
-use super::ModelName;
 use super::grant::{GrantId, TenantId};
 use super::grants::GrantStatus;
 use super::job::{ChunkFile, UploadFolder};
+use super::{ModelName, PublicKeyFile};
 use crate::frame::ParameterSetTag;
 use crate::hash::SpecsHash;
 use crate::hex::as_hexadecimal;
@@ -68,6 +68,9 @@ pub struct TrainingDeclaration {
     pub key: KeyId,
     /// Parameter set of the key.
     pub parameter_set: ParameterSetTag,
+    /// The public key that owners encrypt under: weights begin as a fresh encryption of zero under it, of which no
+    /// owner knows mask or body.
+    pub public_key: PublicKeyFile,
 }
 
 /// Rows that an owner has added.

@@ -4,6 +4,7 @@ use super::BatchShape;
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
+use crate::public::PublicKey;
 use crate::seeded::{Encryptor, Masks};
 use zeroize::Zeroizing;
 
@@ -18,6 +19,21 @@ impl Weights {
             mask: vec![0; shape.set.mask_len()],
             body: vec![0; shape.set.ring.polynomial_size],
         })
+    }
+
+    /// Weights of zero under a key holder's public key: of whoever has the key neither mask nor body is known.
+    ///
+    /// # Errors
+    /// A key of another set than `shape`'s; the operating system has no random bytes.
+    pub fn zero_under(key: &PublicKey, shape: &BatchShape) -> Result<Self, SchemeError> {
+        shape.set.require("public key", key.parameter_set())?;
+        let mut zero = key.encrypt(&vec![0; shape.set.ring.polynomial_size])?;
+        let one = zero.glwes.pop().ok_or(SchemeError::Count {
+            what: "ciphertexts of weights",
+            expected: 1,
+            found: 0,
+        })?;
+        Ok(Self(one))
     }
 
     /// Encrypts weights, torus words, one a feature, with a fresh ciphertext's error.

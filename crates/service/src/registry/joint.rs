@@ -3,12 +3,12 @@
 use super::document::Document;
 use super::{GrantRefusal, Granting, HeldGrant, Job, UploadedWork, Work};
 use crate::Tenant;
-use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::job::{ChunkFile, JobId, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
     ListedTraining, OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
 };
+use cipherfn_protocol::api::{ModelName, PublicKeyFile};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
@@ -30,6 +30,8 @@ pub struct JointTraining {
     pub key: KeyId,
     /// Parameter set of the key.
     pub parameter_set: ParameterSetTag,
+    /// The public key that owners encrypt under; of a training that was declared without one nothing is trained.
+    pub public_key: Option<PublicKeyFile>,
     /// When it was declared.
     pub created: OffsetDateTime,
     /// When it runs out.
@@ -58,6 +60,7 @@ impl JointTraining {
             specs: declaration.specs,
             key: declaration.key,
             parameter_set: declaration.parameter_set,
+            public_key: Some(declaration.public_key.clone()),
             created,
             until,
             grants: Vec::new(),
@@ -69,6 +72,9 @@ impl JointTraining {
 
     /// Whether it is what a declaration declares.
     pub fn is(&self, declaration: &TrainingDeclaration) -> bool {
+        let Some(public_key) = self.public_key.clone() else {
+            return false;
+        };
         *declaration
             == TrainingDeclaration {
                 training: self.id,
@@ -76,6 +82,7 @@ impl JointTraining {
                 specs: self.specs,
                 key: self.key,
                 parameter_set: self.parameter_set,
+                public_key,
             }
     }
 
@@ -311,6 +318,8 @@ pub(in crate::registry) struct JointV1 {
     specs: SpecsHash,
     key: KeyId,
     parameter_set: ParameterSetTag,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<PublicKeyFile>,
     #[serde(with = "time::serde::rfc3339")]
     created: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -335,6 +344,7 @@ impl Document for JointTraining {
             specs: document.specs,
             key: document.key,
             parameter_set: document.parameter_set,
+            public_key: document.public_key,
             created: document.created,
             until: document.until,
             grants: document.grants,
@@ -357,6 +367,7 @@ impl Document for JointTraining {
             specs: self.specs,
             key: self.key,
             parameter_set: self.parameter_set,
+            public_key: self.public_key.clone(),
             created: self.created,
             until: self.until,
             grants: self.grants.clone(),

@@ -10,6 +10,7 @@ use cipherfn_scheme::descent::{
 };
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{
@@ -40,6 +41,21 @@ pub enum DescentError {
         "there are weights to start from beside rows under a public key: on rows of other owners a training starts from zero, as weights that the key holder chooses could be made to show single rows; leave the start out"
     )]
     StartBesideOwners,
+    /// Rows of owners without the key that they are under.
+    #[error(
+        "there are rows under a public key and no public key: weights begin as an encryption of zero under it; declare the training anew, with its public key"
+    )]
+    NoPublicKey,
+    /// Another public key than that of the rows.
+    #[error(
+        "the public key is of key {found}, the rows are under {expected}; declare the training anew, with its public key"
+    )]
+    OtherPublicKey {
+        /// Id of the rows' key.
+        expected: KeyId,
+        /// Id that the public key says.
+        found: KeyId,
+    },
     /// No rows.
     #[error("there are no chunks of rows; encrypt the rows and give all chunks")]
     NoChunks,
@@ -190,13 +206,33 @@ pub fn noise_of(
     })
 }
 
+/// Weights of zero of which no owner knows mask or body. A batch under a public key is any bits, and with weights
+/// that everybody knows the first step would add a linear function of them, of the owner's choice, to the weights:
+/// multiples of the key's coefficients as well.
+fn hidden_zero(
+    (training, shape): (&Training, &BatchShape),
+    key: &ExpandedEvaluationKey,
+    public: &[u8],
+) -> Result<Vec<Weights>, DescentError> {
+    let public = PublicKey::from_file_bytes(public)?;
+    if public.id() != key.id() {
+        return Err(DescentError::OtherPublicKey {
+            expected: key.id(),
+            found: public.id(),
+        });
+    }
+    let sets = (0..training.sets()).map(|_| Weights::zero_under(&public, shape));
+    Ok(sets.collect::<Result<_, _>>()?)
+}
+
 impl Descent {
     /// From what was uploaded: all chunks of rows, in order, those of several owners one behind the other, and
-    /// what it starts from.
+    /// what it starts from. Beside rows of owners it starts from a fresh encryption of zero, so two of them have
+    /// other bits; [`Self::resume`] goes on with those of a state.
     ///
     /// # Errors
     /// Chunks of another program or key, missing, doubled or in another order; an owner with fewer rows than a
-    /// batch; a start of another program or key, or beside rows of others.
+    /// batch; a start of another program or key, or beside rows of others; these without their public key.
     pub fn new(
         training: &Training,
         key: &ExpandedEvaluationKey,
@@ -205,6 +241,7 @@ impl Descent {
         let DescentUpload {
             start,
             chunks,
+            public_key,
             name,
         } = upload.into();
         let set = key.parameter_set();
@@ -219,6 +256,10 @@ impl Descent {
             return Err(DescentError::StartBesideOwners);
         }
         let (before, weights) = match &start {
+            None if has_owners => {
+                let public = public_key.ok_or(DescentError::NoPublicKey)?;
+                (0, hidden_zero((training, &shape), key, &public)?)
+            }
             None => (0, vec![Weights::zero(&shape); training.sets()]),
             Some(start) => {
                 let named = (training.hash(), DescentState::no_rows());

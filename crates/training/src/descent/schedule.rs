@@ -112,7 +112,7 @@ impl Training {
             let (upload, batch) = turns[number % all];
             let left = owners[upload] - batch * self.document.batch;
             let rows = self.document.batch.min(left);
-            let rate = self.document.rate / (1.0 + self.document.decay * (before + number) as f64);
+            let rate = self.rate(before + number);
             let next = shrunk * (1.0 - rate * self.document.penalty);
             steps.push(DescentStep {
                 upload,
@@ -125,6 +125,11 @@ impl Training {
             shrunk = next;
         }
         Ok(steps)
+    }
+
+    /// The rate of a step, by its number from 0.
+    pub(super) fn rate(&self, number: usize) -> f64 {
+        self.document.rate / (1.0 + self.document.decay * number as f64)
     }
 
     /// What weights are multiplied by after all steps.

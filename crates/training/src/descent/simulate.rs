@@ -121,18 +121,18 @@ pub fn simulate_of(
 }
 
 /// What is run.
-struct Plan<'a> {
-    training: &'a Training,
+pub(super) struct Plan<'a> {
+    pub(super) training: &'a Training,
     /// Rows of each owner.
-    owners: &'a [&'a [(Vec<i32>, usize)]],
-    noise: &'a StepNoise,
-    steps: &'a [DescentStep],
+    pub(super) owners: &'a [&'a [(Vec<i32>, usize)]],
+    pub(super) noise: &'a StepNoise,
+    pub(super) steps: &'a [DescentStep],
 }
 
 /// What all steps with one noise have led to.
-struct Run {
+pub(super) struct Run {
     /// Sets of weights, as fractions of the torus.
-    sets: Vec<Vec<f64>>,
+    pub(super) sets: Vec<Vec<f64>>,
     /// The largest |z| as it was looked up ...
     largest: f64,
     /// ... and as it is.
@@ -140,7 +140,11 @@ struct Run {
 }
 
 impl Plan<'_> {
-    fn run(&self, start: &DescentStart, mut random: Random) -> Result<Run, TrainingError> {
+    pub(super) fn run(
+        &self,
+        start: &DescentStart,
+        mut random: Random,
+    ) -> Result<Run, TrainingError> {
         let Self {
             training,
             owners,
@@ -216,7 +220,7 @@ impl Plan<'_> {
 /// A sum of what each step adds would not do. Later steps take back what noise has moved weights by (breast
 /// cancer: a ninth is left), and the residual of a support vector machine has a step at z = 1, where noise of
 /// z moves a row's update by a whole unit: twelve times what the noise of updates alone comes to.
-fn deviation(runs: &[Run]) -> f64 {
+pub(super) fn deviation(runs: &[Run]) -> f64 {
     let mut squares = 0.0;
     let mut count = 0;
     for set in 0..runs[0].sets.len() {

@@ -12,6 +12,8 @@ pub struct DescentUpload {
     pub start: Option<DescentState>,
     /// Chunks of rows, in order; those of several owners one behind the other.
     pub chunks: Vec<RowsChunk>,
+    /// File of the public key that some rows are under: weights begin as a fresh encryption of zero under it.
+    pub public_key: Option<Vec<u8>>,
     /// What names all of it where some rows are under the public key ([`super::files_hash`]).
     pub name: Option<Hash>,
 }
@@ -38,6 +40,7 @@ impl From<Vec<RowsChunk>> for DescentUpload {
         Self {
             start: None,
             chunks,
+            public_key: None,
             name: None,
         }
     }

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// Most trees, and most nodes of all of them: minutes a row.
 const MAX_TREES: usize = 10_000;
 const MAX_NODES: usize = 1 << 20;
+/// Most bits that the questions on a row's way ask for: 42 questions on columns of 4,095 cuts, 64 on those of 255.
+/// Circuits are made by a recursion of a call a bit, for which a thread has 2 MiB.
+const MAX_BITS: usize = 1 << 9;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +64,11 @@ impl SumForm {
     pub const fn rows(self) -> usize {
         (1 << self.count_bits) - 1
     }
+}
+
+/// Bits of the bins between so many cuts.
+const fn bits(cuts: usize) -> u32 {
+    usize::BITS - cuts.leading_zeros()
 }
 
 /// A checked program. It is public.
@@ -166,7 +174,15 @@ impl LeafTraining {
     pub fn from_json(bytes: &[u8]) -> Result<Self, TrainingError> {
         let version: Version = serde_json::from_slice(bytes).map_err(TrainingError::Program)?;
         version.require()?;
-        Self::check(serde_json::from_slice(bytes).map_err(TrainingError::Program)?)
+        let program = Self::check(serde_json::from_slice(bytes).map_err(TrainingError::Program)?)?;
+        // Errors and room of all levels are reckoned from here.
+        if program.growth().is_some() && program.trees() != [LeafTree::seed()] {
+            return Err(TrainingError::field(
+                "tree 1",
+                "it is grown, and a program begins with one leaf; compile the training again",
+            ));
+        }
+        Ok(program)
     }
 
     fn check(document: ProgramV1) -> Result<Self, TrainingError> {
@@ -195,7 +211,17 @@ impl LeafTraining {
             return field(format!("the trees have {nodes} nodes, at most {MAX_NODES}"));
         }
         for (index, tree) in trees.iter().enumerate() {
-            tree.check(&format!("tree {}", index + 1), &counts)?;
+            let place = format!("tree {}", index + 1);
+            tree.check(&place, &counts)?;
+            let bits = tree.longest(|column| bits(counts[column]) as usize);
+            if bits > MAX_BITS {
+                return Err(TrainingError::field(
+                    place,
+                    format!(
+                        "the questions on its longest way ask for {bits} bits, at most {MAX_BITS} are taken; prune it, or give its columns fewer cuts"
+                    ),
+                ));
+            }
         }
         if spec.is_grown() && trees.len() > 1 {
             return field("there are several trees, and one is grown at a time".into());
@@ -283,7 +309,7 @@ impl LeafTraining {
 
     /// Bits of a column's bins.
     pub fn bin_bits(&self, column: usize) -> u32 {
-        usize::BITS - self.cuts[column].len().leading_zeros()
+        bits(self.cuts[column].len())
     }
 
     /// The label.

@@ -97,16 +97,27 @@ impl LeafTree {
 
     /// Questions on the longest way.
     pub fn depth(&self) -> usize {
+        self.longest(|_| 1)
+    }
+
+    /// What questions on the longest way come to together, where one on a column counts as much as `of` says.
+    pub(super) fn longest(&self, of: impl Fn(usize) -> usize) -> usize {
         // Children come after their parent.
-        let mut depths = vec![0; self.nodes.len()];
+        let mut ways = vec![0_usize; self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate() {
-            if let LeafNode::Split { above, below, .. } = node {
+            if let LeafNode::Split {
+                column,
+                above,
+                below,
+                ..
+            } = node
+            {
                 for child in [above, below] {
-                    depths[*child as usize] = depths[index] + 1;
+                    ways[*child as usize] = ways[index].saturating_add(of(*column as usize));
                 }
             }
         }
-        depths.into_iter().max().unwrap_or_default()
+        ways.into_iter().max().unwrap_or_default()
     }
 
     /// The leaf node that a row of these bins reaches.

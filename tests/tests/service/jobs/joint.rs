@@ -12,14 +12,18 @@ use cipherfn_client_http::{RowsName, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
 use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{IdempotencyKey, JobDeclaration, Uploads};
-use cipherfn_protocol::api::trainings::TrainingStatus;
-use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingStatus};
+use cipherfn_protocol::api::{Problem, ProblemType, PublicKeyFile};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::descent::{BatchShape, Weights};
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_service::bucket::Bucket;
+use cipherfn_serving::training::noise_of;
 use cipherfn_signing::SigningKey;
-use cipherfn_training::descent::{DescentUpload, RowsChunk, Training, synthetic};
+use cipherfn_training::descent::{
+    DescentState, DescentUpload, RowsChunk, RowsForm, Training, mean_square, synthetic,
+};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -42,10 +46,9 @@ impl<'a> Holder<'a> {
         let service = stack.service_of("alice-token");
         let secret = Arc::new(RING.1.secret_key(set()).expect("a key"));
         let public = Arc::new(PublicKey::generate(&secret).expect("a public key"));
-        let key = (secret.id(), set().tag());
         let version = training.hash();
         let risk = name("risk");
-        let declared = service.declare_training((&risk, version), key);
+        let declared = service.declare_training((&risk, version), &public);
         Self {
             declared: declared.await.expect("declared"),
             requests: Requests {
@@ -105,7 +108,10 @@ impl<'a> Holder<'a> {
     /// Rows on which a training is run on this machine, from the files of the bucket.
     async fn alone(&self, stack: &Stack, names: &[String]) -> Vec<u8> {
         let (registry, objects) = (stack.registry(), stack.objects().await);
-        let mut upload = DescentUpload::default();
+        let mut upload = DescentUpload {
+            public_key: Some(self.public.to_file_bytes()),
+            ..DescentUpload::default()
+        };
         for name in names {
             let path = objects.iter().find(|key| key.contains(name));
             let chunk = registry.bucket().get(path.expect("a chunk"), u64::MAX);
@@ -147,7 +153,51 @@ fn unknown<T: std::fmt::Debug>(result: Result<T, ServiceError>) {
     assert_eq!(kind, Some(ProblemType::UnknownJob), "{error}");
 }
 
-/// Bob and carol add rows, alice has some of her own: one training, with the bits of a run on this machine. Nobody
+/// A declaration whose public key is that of another key, or none.
+async fn refuses_public_keys(alice: &Holder<'_>) {
+    let other = SecretKey::generate(set()).expect("a key");
+    let other = PublicKey::generate(&other).expect("a public key");
+    for (file, expected) in [
+        (other.to_file_bytes(), "public_key: it is of another key"),
+        (b"cipherfn".to_vec(), "public_key: "),
+    ] {
+        let declaration = TrainingDeclaration {
+            training: TrainingId::from_bytes([8; 16]),
+            program: name("risk"),
+            specs: alice.training.hash(),
+            key: alice.secret.id(),
+            parameter_set: set().tag(),
+            public_key: PublicKeyFile::new(file),
+        };
+        let refused = alice.requests.post("/v2/trainings", &declaration).await;
+        let refused = refused.problem();
+        assert_eq!(refused.kind, ProblemType::MalformedRequest);
+        assert!(refused.detail.starts_with(expected), "{refused:?}");
+    }
+}
+
+/// Each of two runs begins with an encryption of zero of its own, so the bits are others, and the weights the same.
+fn same_weights(alice: &Holder<'_>, (rows, owners): (&[DescentRow], &[usize]), states: [&[u8]; 2]) {
+    let training = &alice.training;
+    assert!(states[0] != states[1], "weights begin with what is known");
+    let weights = |state: &[u8]| {
+        let shape = BatchShape::new(set(), training.features()).expect("a shape");
+        let state = DescentState::from_file_bytes(state).expect("a state");
+        let sets = Weights::read_sets(&shape, 1, &state.weights).expect("weights");
+        sets[0].decrypt(&alice.secret, &shape).expect("decrypted")
+    };
+    let steps = training.schedule_of(0, owners).expect("steps");
+    let mean = mean_square(training, rows);
+    let noise = noise_of(training, set(), mean, RowsForm::Public).expect("noise");
+    let bound = 18.0 * training.deviation(&steps, mean, &noise);
+    let [here, found] = states.map(weights);
+    for (one, other) in here.iter().zip(&found) {
+        let off = one.wrapping_sub(*other) as i64 as f64 * 2f64.powi(-64);
+        assert!(off.abs() < bound, "{off} of {bound}");
+    }
+}
+
+/// Bob and carol add rows, alice has some of her own: one training, with the weights of a run on this machine. Nobody
 /// sees anything of the others; rows that break it are named, and go with their grant.
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_train_together_by_a_service() {
@@ -162,6 +212,7 @@ async fn owners_train_together_by_a_service() {
         stack.service_of("bob-token"),
         stack.service_of("carol-token"),
     );
+    refuses_public_keys(&alice).await;
     let nobody = alice
         .service
         .upload_beside(&alice.declared, None, named(), |_| ());
@@ -268,10 +319,7 @@ async fn owners_train_together_by_a_service() {
     let late = late.expect_err("it is refused");
     assert_eq!(late.kind, ProblemType::GrantExpired);
     assert!(late.detail.contains("has begun"), "{}", late.detail);
-    // But for the name, which is that of the files.
-    assert_eq!(here.len(), result.len());
-    let weights = 52 + 88;
-    assert!(here[weights..] == result[weights..], "the bits are others");
+    same_weights(&alice, (&all, &uploaded.owners), [&here, &result]);
     let weights = decrypt_weights(&alice.secret, &training, uploaded.trained(), &result);
     assert_eq!(weights.expect("weights")[0].len(), 3);
 

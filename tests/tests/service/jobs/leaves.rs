@@ -13,6 +13,7 @@ use cipherfn_protocol::api::job::{ChunkState, IdempotencyKey, JobDeclaration, Jo
 use cipherfn_protocol::api::{ProblemType, PublishedKind, QUERY};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_service::bucket::Bucket;
 use cipherfn_service::registry::Published;
 use cipherfn_serving::training::leaves::{LeafPass, choose_sums};
@@ -313,9 +314,8 @@ async fn rows_that_are_not_those_of_an_upload_are_not_counted() {
 
     // Owners encrypt under a public key, which these rows cannot be.
     let of = (&name("risk"), alice.training.hash());
-    let declared = alice
-        .service
-        .declare_training(of, (alice.secret.id(), set().tag()));
+    let public = PublicKey::generate(&alice.secret).expect("a public key");
+    let declared = alice.service.declare_training(of, &public);
     let error = declared.await.unwrap_err().to_string();
     assert!(error.contains("counts rows in trees"), "{error}");
 }

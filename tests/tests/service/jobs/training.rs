@@ -261,6 +261,17 @@ async fn a_service_trains_as_this_machine_does() {
         .train(&uploaded, |_| ())
         .await
         .expect("trained");
+    // There is one result, whoever asks for it again.
+    let mut taken = uploaded.clone();
+    assert!(taken.take_result(0, &result).expect("the first"));
+    let document = serde_json::to_vec(&taken).expect("JSON");
+    let mut taken = UploadedRows::from_json(&document).expect("the same");
+    assert!(!taken.take_result(0, &result).expect("the same"));
+    for _ in 0..2 {
+        let second = taken.take_result(0, b"another").expect_err("a second one");
+        assert!(matches!(second, ServiceError::OtherResult), "{second}");
+    }
+    assert!(taken.take_result(1, b"another").expect("of a level"));
     let registry = stack.registry();
     let mut chunks = Vec::new();
     for file in &uploaded.declaration.chunks {

@@ -55,13 +55,24 @@ impl<B: Bucket> Registry<B> {
             return Ok(known_as(known));
         }
         let training = JointTraining::new(tenant, declaration, (now, now + rules.lifetime));
-        let (name, job) = counted_as(training.id);
+        let (name, job) = counted_as(&training);
         let fits = self.change_index(tenant, |index| {
             let counted = (job, training.until);
             index.insert(name, counted, rules.quota, now).is_ok()
         });
         if !fits.await? {
-            return Ok(JointDeclared::Quota);
+            // Somebody else may have declared the same meanwhile, or an earlier declaration have ended between
+            // count and record: what it counts runs out.
+            if let Some(known) = self.joint(tenant, declaration.training).await? {
+                return Ok(known_as(known));
+            }
+            let index = document::read::<JobIndex>(&self.bucket, &index_path(tenant)).await?;
+            let is_taken = index.value().and_then(|index| index.job(name)).is_some();
+            return Ok(if is_taken {
+                JointDeclared::Conflict
+            } else {
+                JointDeclared::Quota
+            });
         }
         let written = document::write(&self.bucket, &path, &training, Condition::Absent);
         if written.await?.is_some() {
@@ -155,26 +166,35 @@ impl<B: Bucket> Registry<B> {
         id: TrainingId,
     ) -> Result<bool, StorageError> {
         let path = joint_path(tenant, id);
-        let uncount = || self.change_index(tenant, |index| index.remove(counted_as(id).1));
         for _ in 0..ATTEMPTS {
-            let ended = match document::read::<JointTraining>(&self.bucket, &path).await? {
-                Stored::Absent => return uncount().await,
-                // Nothing can be added to one that cannot be read, either.
-                Stored::Corrupt(_, etag) => Some(etag),
-                Stored::Sound(training, etag) if training.ended => Some(etag),
-                Stored::Sound(training, etag) => {
-                    let ended = JointTraining {
-                        ended: true,
-                        ..training
-                    };
-                    let condition = Condition::Unchanged(&etag);
-                    document::write(&self.bucket, &path, &ended, condition).await?
-                }
-            };
+            let (ended, counted) =
+                match document::read::<JointTraining>(&self.bucket, &path).await? {
+                    // What is about to be declared counts already: no record, no count taken away.
+                    Stored::Absent => return Ok(false),
+                    // Nothing can be added to one that cannot be read, either. Its count runs out.
+                    Stored::Corrupt(_, etag) => (Some(etag), None),
+                    Stored::Sound(training, etag) => {
+                        let counted = Some(counted_as(&training).1);
+                        if training.ended {
+                            (Some(etag), counted)
+                        } else {
+                            let ended = JointTraining {
+                                ended: true,
+                                ..training
+                            };
+                            let condition = Condition::Unchanged(&etag);
+                            let ended = document::write(&self.bucket, &path, &ended, condition);
+                            (ended.await?, counted)
+                        }
+                    }
+                };
             let Some(etag) = ended else {
                 continue;
             };
-            uncount().await?;
+            if let Some(counted) = counted {
+                self.change_index(tenant, |index| index.remove(counted))
+                    .await?;
+            }
             let uploaded = self.bucket.list(&upload_folder(tenant, id.into())).await?;
             let remove =
                 |path: String| async move { self.bucket.delete(&path, None).await.map(drop) };
@@ -247,12 +267,13 @@ impl<B: Bucket> Registry<B> {
 }
 
 /// A training among a tenant's jobs: under a name that is no job's and no declaration's, whichever ids a client
-/// chooses.
-fn counted_as(id: TrainingId) -> (IdempotencyKey, JobId) {
-    let hash = Hash::of(&[COUNTED, &id.to_bytes()].concat());
-    let half = |from: usize| array::from_fn(|place| hash.as_bytes()[from + place]);
+/// chooses; and as a job that no other training of this id is, so that a late deletion takes no later one's count.
+fn counted_as(training: &JointTraining) -> (IdempotencyKey, JobId) {
+    let half = |hash: Hash| array::from_fn(|place| hash.as_bytes()[place]);
+    let id = training.id.to_bytes();
+    let created = training.created.unix_timestamp_nanos().to_le_bytes();
     (
-        IdempotencyKey::from_bytes(half(0)),
-        JobId::from_bytes(half(16)),
+        IdempotencyKey::from_bytes(half(Hash::of(&[COUNTED, &id].concat()))),
+        JobId::from_bytes(half(Hash::of(&[COUNTED, &id, &created].concat()))),
     )
 }

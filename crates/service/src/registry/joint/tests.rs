@@ -22,6 +22,7 @@ fn declaration() -> TrainingDeclaration {
         specs: SpecsHash::from_bytes([2; 32]),
         key: KeyId::from_bytes([3; 16]),
         parameter_set: ParameterSetTag::NONE,
+        public_key: PublicKeyFile::new(vec![7]),
     }
 }
 
@@ -280,7 +281,7 @@ fn stored_trainings_have_exactly_these_bytes() {
         r#"{"format":1,"training":"01010101010101010101010101010101","tenant":"TENANT","program":"risk","#,
         r#""specs":"0202020202020202020202020202020202020202020202020202020202020202","#,
         r#""key":"03030303030303030303030303030303","parameter_set":"00000000000000000000000000000000","#,
-        r#""created":"1970-01-01T00:00:00Z","until":"1970-01-02T00:00:00Z","grants":[],"#,
+        r#""public_key":"07","created":"1970-01-01T00:00:00Z","until":"1970-01-02T00:00:00Z","grants":[],"#,
         r#""owners":[{"grant":"07070707070707070707070707070707","rows":5,"chunks":[{"bytes":9,"#,
         r#""sha256":"0808080808080808080808080808080808080808080808080808080808080808"}]}]}"#
     );
@@ -289,6 +290,11 @@ fn stored_trainings_have_exactly_these_bytes() {
     assert_eq!(String::from_utf8(written).expect("text"), stored);
     let read = JointTraining::from_json(stored.as_bytes()).expect("a training");
     assert_eq!(read, training);
+    // As it was written before owners' trainings had public keys.
+    let before = stored.replace(r#""public_key":"07","#, "");
+    let read = JointTraining::from_json(before.as_bytes()).expect("a training");
+    assert_eq!(read.public_key, None);
+    assert!(!read.is(&declaration()) && training.is(&declaration()));
     let place = format!("jobs/joint/{}/{}.json", training.tenant, training.id);
     assert!(training.belongs_to(&place) && !training.belongs_to("jobs/joint/other.json"));
 }

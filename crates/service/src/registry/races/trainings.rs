@@ -5,6 +5,7 @@ use super::{NOW, alone};
 use crate::bucket::Bucket;
 use crate::registry::{JobDeclared, JointDeclared};
 use bytes::Bytes;
+use cipherfn_protocol::api::PublicKeyFile;
 use cipherfn_protocol::api::job::{IdempotencyKey, JobDeclaration};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
 use cipherfn_protocol::frame::ParameterSetTag;
@@ -20,6 +21,7 @@ fn training(id: TrainingId) -> TrainingDeclaration {
         specs: Hash::of(b"specs"),
         key: KeyId::from_bytes([9; 16]),
         parameter_set: ParameterSetTag::NONE,
+        public_key: PublicKeyFile::new(vec![7]),
     }
 }
 
@@ -104,5 +106,36 @@ fn a_training_s_deletion_can_be_repeated_until_nothing_is_left() {
             "{polls}"
         );
         job(alone(owner.declare(1)));
+    }
+}
+
+/// Whenever a training is deleted while it is declared, and declared once more behind that: what there is counts.
+#[test]
+fn no_training_that_there_is_goes_uncounted() {
+    let id = TrainingId::from_bytes([4; 16]);
+    for polls in 0.. {
+        let owner = Owner::new(1);
+        let (registry, tenant) = (&owner.registry, &owner.tenant);
+        let declaration = training(id);
+        let is_over = {
+            let declared = registry.declare_joint(tenant, &declaration, &owner.rules, NOW);
+            let mut declared = pin!(declared);
+            let mut context = Context::from_waker(Waker::noop());
+            let is_over = (0..polls).any(|_| declared.as_mut().poll(&mut context).is_ready());
+            if !is_over {
+                alone(registry.delete_joint(tenant, id)).unwrap();
+                alone(declared).unwrap();
+            }
+            is_over
+        };
+        let is_there = alone(registry.joint(tenant, id)).unwrap().is_some();
+        let next = alone(owner.declare(1));
+        assert!(!is_there || next == JobDeclared::Quota, "{polls}: {next:?}");
+        if is_over {
+            assert!(is_there);
+            assert!(alone(registry.delete_joint(tenant, id)).unwrap());
+            job(alone(owner.declare(1)));
+            break;
+        }
     }
 }

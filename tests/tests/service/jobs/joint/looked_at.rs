@@ -1,7 +1,7 @@
 //! What an owner sends is looked at before it is rows of a training.
 
 use super::{Holder, add};
-use crate::jobs::training::{program, publish, set, stack_with};
+use crate::jobs::training::{program, publish, stack_with};
 use crate::jobs::{Requests, file};
 use crate::stack::name;
 use cipherfn_client::training::RowsEncryption;
@@ -145,10 +145,8 @@ async fn rows_of_owners_are_looked_at_before_they_are_rows() {
     );
 
     // It counts as a job, and rows wait for the program that they were encrypted for.
-    let (risk, key) = (name("risk"), (alice.secret.id(), set().tag()));
-    let second = alice
-        .service
-        .declare_training((&risk, training.hash()), key);
+    let of = (&name("risk"), training.hash());
+    let second = alice.service.declare_training(of, &alice.public);
     let second = second.await.expect_err("it is refused");
     let kind = second.problem().map(|problem| problem.kind);
     assert_eq!(kind, Some(ProblemType::JobQuota), "{second}");

@@ -2,6 +2,7 @@ use super::circuits;
 use cipherfn_engine::ClearCircuit;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
+use cipherfn_training::TrainingError;
 use cipherfn_training::leaves::{
     LeafCounts, LeafRow, LeafSpec, LeafTraining, Structure, StructureNode, SumForm,
 };
@@ -152,4 +153,51 @@ fn thresholds_are_cuts() {
         error.contains("column \"a\": the structure asks for 2"),
         "{error}"
     );
+}
+
+/// A program of one tree whose questions are one behind the other: `questions` on columns of 255 cuts in turn, which
+/// have 8 bits.
+fn chain(questions: usize, algorithm: &str) -> Result<LeafTraining, TrainingError> {
+    let cuts: Vec<String> = (0..255).map(|cut| format!("{cut}.0")).collect();
+    let column = |number: usize| {
+        let cuts = cuts.join(",");
+        format!("{{\"name\":\"k{number}\",\"cuts\":[{cuts}]}}")
+    };
+    let columns: Vec<String> = (0..questions.max(1)).map(column).collect();
+    let mut nodes: Vec<String> = (0..questions)
+        .flat_map(|number| {
+            let (above, below) = (2 * number + 2, 2 * number + 1);
+            let split = format!(
+                "{{\"split\":{{\"column\":{number},\"cut\":76,\"above\":{above},\"below\":{below}}}}}"
+            );
+            [split, "\"leaf\"".to_owned()]
+        })
+        .collect();
+    nodes.push("\"leaf\"".to_owned());
+    let text = format!(
+        "{{\"format\":1,\"spec\":{{\"format\":1,\"name\":\"deep\",\"algorithm\":{algorithm},\"column\":[{}],\"target\":{{\"name\":\"y\",\"classes\":[\"no\",\"yes\"]}}}},\"sums\":{{\"base_log\":9,\"levels\":2,\"count_bits\":1}},\"tree\":[{{\"nodes\":[{}]}}]}}",
+        columns.join(","),
+        nodes.join(",")
+    );
+    LeafTraining::from_json(text.as_bytes())
+}
+
+/// The longest way that a program may have is made a circuit on a test's thread, of 2 MiB as those of a worker; a
+/// longer one is refused when it is read.
+#[test]
+fn ways_are_no_longer_than_a_stack_has_room_for() {
+    let longest = chain(64, "\"leaves\"").unwrap();
+    let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
+    let made = circuits(&longest, set).unwrap();
+    assert!(made[0].path >= 500, "{}", made[0].path);
+    let error = chain(65, "\"leaves\"").unwrap_err().to_string();
+    assert!(error.contains("520 bits, at most 512"), "{error}");
+}
+
+/// What levels need is reckoned from a tree of one leaf.
+#[test]
+fn programs_of_grown_trees_begin_with_a_leaf() {
+    chain(0, "\"tree\",\"depth\":3").unwrap();
+    let error = chain(1, "\"tree\",\"depth\":3").unwrap_err().to_string();
+    assert!(error.contains("begins with one leaf"), "{error}");
 }
