@@ -24,6 +24,10 @@ const MAX_MODEL: u64 = 1 << 31;
 /// (✓ good, ! worth a look, ✗ something has to change), and what would help. The whole report, with
 /// what the client specs reveal of the model, is for --verbose, --report and `cipherfn inspect`.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
   cipherfn compile model.json --calibration train.csv --target target --classes no,yes -o m.cfn

@@ -11,7 +11,7 @@ use cipherfn_compiler::model::Estimator;
 use cipherfn_compiler::read::read_model_for;
 use cipherfn_compiler::{Combiner, Compiled, Options};
 use cipherfn_engine::{ClearCircuit, noise};
-use cipherfn_program::{Op, Tensor};
+use cipherfn_program::{Op, RowProgram, Tensor};
 use cipherfn_protocol::specs::{Bits, Encoding, OutputField};
 use cipherfn_scheme::query::InputValues;
 use cipherfn_table::Table;
@@ -83,7 +83,7 @@ fn networks_below_other_estimators_stay_at_the_server() {
         let compiled = try_compile(name, |options| options.combiner = combiner).unwrap();
         let specs = compiled.specs.specs();
         let programs = [&specs.preprocess, &specs.postprocess];
-        let mut steps = programs.into_iter().flat_map(|own| own.steps());
+        let mut steps = programs.into_iter().flat_map(RowProgram::steps);
         assert!(!steps.any(|step| matches!(step.op, Op::MatMul { .. })));
         let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
         let expected = expected(name);

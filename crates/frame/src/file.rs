@@ -41,6 +41,7 @@ pub struct FileHead {
 
 impl FileHead {
     /// With its names, as far as a key ring knows them by their hashes.
+    #[must_use]
     pub fn revealed(self, hasher: Option<&NameHasher>) -> Self {
         match hasher {
             Some(hasher) => Self {

@@ -8,8 +8,14 @@ use crate::options::{FeatureMode, Options};
 use crate::report::{
     Agreement, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TargetReport,
 };
+use cipherfn_program::{Op, Tensor};
 use cipherfn_protocol::specs::ScoreDecoding;
 use cipherfn_scheme::noise::Deviation;
+
+/// Numbers a column that scalers, imputers and encoders have: more are told.
+const NUMBERS_A_COLUMN: usize = 8;
+/// Nodes that are named.
+const NODES_NAMED: usize = 4;
 
 /// What the report is about.
 pub(super) struct Subject<'a> {
@@ -71,12 +77,15 @@ impl Subject<'_> {
             .fold(first.clone(), |facts, other| facts.join(other));
         let mut features = facts.features;
         if self.relations > 0 {
-            features.revealed.push_str(&format!(
-                "; {} relations between features that the calibration rows keep: directions in which \
-                 these rows vary little, and how far, chosen by where rows that break them leave the \
-                 model's tables",
-                self.relations
-            ));
+            features.revealed = format!(
+                "{}; {} relations between features that the calibration rows keep: directions in \
+                 which these rows vary little, and how far, chosen by where rows that break them \
+                 leave the model's tables",
+                features.revealed, self.relations
+            );
+        }
+        if let Some(prepared) = preparation(model) {
+            features.revealed = format!("{}; {prepared}", features.revealed);
         }
         let mut notes = model.summary.notes.clone();
         notes.extend(self.checks.notes);
@@ -219,4 +228,28 @@ impl Checks {
         }
         warnings
     }
+}
+
+/// The numbers of the client's preparation, where there are more than scalers, imputers and encoders have: a
+/// computation that whoever exported the model put before it, as distances from points that it stores.
+fn preparation(model: &Model) -> Option<String> {
+    let mut nodes: Vec<&str> = Vec::new();
+    let mut numbers = 0;
+    for step in model.preprocess.steps() {
+        if let Op::Constant(own @ (Tensor::F32(_) | Tensor::F64(_))) = &step.op {
+            numbers += own.len();
+            if !nodes.contains(&step.node.as_str()) {
+                nodes.push(&step.node);
+            }
+        }
+    }
+    let columns: usize = model.columns.iter().map(|column| column.width).sum();
+    let most = NUMBERS_A_COLUMN * columns.max(model.features);
+    (numbers > most).then(|| {
+        nodes.truncate(NODES_NAMED);
+        format!(
+            "{numbers} numbers of what the client computes of the row before (nodes {})",
+            nodes.join(", ")
+        )
+    })
 }

@@ -207,9 +207,10 @@ fn read(name: &str, hash: SpecsHash, specs: &ClientSpecs) -> Result<PublishedSco
         return Err("has the same score for every row".into());
     }
     // Of two classes the decision for the second one, whichever the exporter's score speaks for.
-    let sign = match speaks_for_first(&specs.postprocess, &specs.outputs) {
-        true => -1.0,
-        false => 1.0,
+    let sign = if speaks_for_first(&specs.postprocess, &specs.outputs) {
+        -1.0
+    } else {
+        1.0
     };
     // Each input of the program takes as many columns as it is long.
     let columns = specs.columns.iter();

@@ -162,8 +162,9 @@ mod tests {
                 for block in 0..entries.div_ceil(2048) {
                     let glwe = shape.table(&sum, table, block).unwrap();
                     let product = key.multiplier().product(&glwe.mask).to_vec();
-                    for entry in 0..2048.min(entries - 2048 * block) {
-                        let phase = glwe.body[entry].wrapping_sub(product[entry]);
+                    let phases = glwe.body.iter().zip(&product);
+                    let phases = phases.map(|(body, product)| body.wrapping_sub(*product));
+                    for (entry, phase) in phases.enumerate().take(entries - 2048 * block) {
                         near(phase, number(table, 2048 * block + entry));
                     }
                 }

@@ -195,6 +195,7 @@ mod tests {
             spared: Vec::new(),
             decimals: vec![None; 3],
             rows: (0..rows).map(row).collect(),
+            numbers: Vec::new(),
             mixtures: Mixtures::default(),
             mixed: HashMap::new(),
             sets: HashMap::new(),
