@@ -38,16 +38,16 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 MISSED = []
-# Standard deviations on each side of the mean that a range has, rate and decay; chosen on these splits in the
-# clear, over six orders of the rows. Wide ranges let outliers reach |z| of 16 before the model has learned: with
-# three deviations breast cancer was 0.9 % behind there on average.
-CANCER = {"width": 1.0, "rate": 0.2, "decay": 0.02, "epochs": 3}
+# Standard deviations on each side of the mean that a range has, rate and decay; for breast cancer chosen in the
+# clear, with noise, on splits of other seeds (1000 to 1099). Narrower ranges cut off what tells rows apart: with one
+# deviation logistic regression was 0.5 % behind scikit-learn there on average, with two 0.1 % ahead.
+CANCER = {"width": 2.0, "rate": 0.2, "decay": 0.02, "epochs": 3}
 DIGITS = {"width": 2.0, "rate": 0.3, "decay": 0.0, "epochs": 3}
 # Name, the table's, algorithm, options, goals.
 SETS = [
     ("breast cancer", "breast", "logistic", CANCER, {"mean": 0.5, "worst": 1.5, "seconds": 25, "upload": 1.2}),
     ("digits 3 against 8", "pair", "logistic", DIGITS, {"mean": 1.0}),
-    ("breast cancer, svm", "breast", "svm", {**CANCER, "rate": 0.02, "decay": 0.0}, {}),
+    ("breast cancer, svm", "breast", "svm", {**CANCER, "rate": 0.08}, {"mean": 0.5, "worst": 1.5}),
     ("iris", "iris", "logistic", {"width": 2.0, "rate": 0.8, "decay": 0.0, "epochs": 20}, {}),
     ("wine", "wine", "logistic", {"width": 2.0, "rate": 0.2, "decay": 0.02, "epochs": 5}, {}),
     ("wine, svm", "wine", "svm", {"width": 2.0, "rate": 0.1, "decay": 0.02, "epochs": 5}, {}),

@@ -112,7 +112,7 @@ pub(crate) struct Train {
         long,
         value_name = "TRAINING",
         requires = "service",
-        conflicts_with_all = ["start", "go_on", "keep_encrypted"],
+        conflicts_with_all = ["start", "go_on"],
         help_heading = "Service"
     )]
     joint: Option<TrainingId>,

@@ -466,6 +466,37 @@ fn by_owners(sandbox: &Sandbox, url: &str) {
     ];
     let tried = with(&[&start[..], &["--start", "joint.onnx", "-o", "tried.onnx"]].concat());
     assert!(tried["start_accuracy"].as_f64().unwrap() > 0.75, "{tried}");
+    owners_weights_stay_encrypted(&with);
+}
+
+/// Weights of rows that the key holder does not have predict encrypted rows, and are trained on; what owners have
+/// added is gone by then.
+fn owners_weights_stay_encrypted(with: &dyn Fn(&[&str]) -> Value) {
+    let declare = ["joint", "declare", "--program", "risk", "--keys", "keys"];
+    let declared = with(&[&declare[..], &["-o", "kept.cfu"]].concat());
+    let training = declared["training"].as_str().unwrap();
+    let grant = ["joint", "grant", training, "--key", "kept.cfu"];
+    with(&[&grant[..], &["--rows", "12", "-o", "kept.grant"]].concat());
+    let add = ["joint", "add", "--grant", "kept.grant", "--key", "kept.cfu"];
+    with(&[&add[..], &["--input", "south.csv"]].concat());
+    let keys = ["--program", "risk", "--keys", "keys"];
+    let own = ["train", "--joint", training, "--input", "north.csv"];
+    let keep = ["--keep-encrypted", "-o", "owners.json"];
+    let kept = with(&[&own[..], &keys, &keep].concat());
+    assert_eq!((&kept["owners"], &kept["rows"]), (&2.into(), &24.into()));
+    let listed = with(&["joint", "list"]);
+    assert!(listed["trainings"].as_array().unwrap().is_empty());
+    let job = kept["job"].as_str().unwrap();
+    let predict = ["predict", "--trained", job, "--keys", "keys"];
+    let told = with(&[&predict[..], &["--input", "rows.csv", "-o", "owners.csv"]].concat());
+    assert_eq!((&told["rows"], &told["failed"]), (&24.into(), &0.into()));
+    let go_on = ["train", "--continue", job, "--input", "rows.csv"];
+    let again = ["--keep-encrypted", "-o", "again.json"];
+    let more = with(&[&go_on[..], &keys, &again].concat());
+    assert!(more["start_accuracy"].as_f64().unwrap() > 0.75, "{more}");
+    for job in [job, more["job"].as_str().unwrap()] {
+        with(&["trainings", "--keys", "keys", "--delete", job]);
+    }
 }
 
 /// A grant that somebody else has signed is taken for nobody's whose key is named, before rows are read; and

@@ -5,7 +5,7 @@ use super::KeyRing;
 use super::directory::{Directory, Refused};
 use super::documents::unreadable;
 use crate::error::KeyRingError;
-use cipherfn_client::training::{DescentError, decrypt_weights};
+use cipherfn_client::training::{DescentError, TrainedRows, decrypt_weights};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
@@ -34,6 +34,9 @@ pub struct KeptTraining {
     pub program: String,
     /// Rows that it was trained on.
     pub rows: usize,
+    /// How many of them each owner has, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    owners: Vec<usize>,
     /// What names their encryption, and that of the start.
     pub rows_hash: Hash,
     /// The secret key that they are encrypted under.
@@ -49,10 +52,20 @@ impl KeptTraining {
     pub fn new(
         (service, job): (&str, JobId),
         (name, program): (&ModelName, &[u8]),
-        (rows, rows_hash): (usize, Hash),
+        trained: impl Into<TrainedRows>,
         (key, result): (KeyId, Hash),
         weights: KeptWeights,
     ) -> Self {
+        let TrainedRows {
+            owners,
+            name: rows_hash,
+        } = trained.into();
+        let rows = owners.iter().sum();
+        let owners = if owners.len() == 1 {
+            Vec::new()
+        } else {
+            owners
+        };
         Self {
             format: FORMAT,
             job,
@@ -60,6 +73,7 @@ impl KeptTraining {
             name: name.clone(),
             program: String::from_utf8_lossy(program).into_owned(),
             rows,
+            owners,
             rows_hash,
             key,
             result,
@@ -67,10 +81,27 @@ impl KeptTraining {
         }
     }
 
+    /// How many rows each owner has.
+    pub fn owners(&self) -> &[usize] {
+        match &self.owners[..] {
+            [] => std::slice::from_ref(&self.rows),
+            owners => owners,
+        }
+    }
+
+    /// What it was trained on.
+    pub fn trained(&self) -> TrainedRows {
+        TrainedRows {
+            owners: self.owners().to_vec(),
+            name: self.rows_hash,
+        }
+    }
+
     /// Whether another one is the same training with the same result, whatever is said of its weights.
     pub fn is_same(&self, other: &Self) -> bool {
         let numbers = |own: &Self| (own.job, own.rows, own.rows_hash, own.key, own.result);
         numbers(self) == numbers(other)
+            && self.owners == other.owners
             && self.service == other.service
             && self.name == other.name
             && self.program == other.program
@@ -93,14 +124,13 @@ impl KeptTraining {
         if Hash::of(result) != self.result {
             return Err(DescentError::OtherWeights);
         }
-        let named = (self.rows, self.rows_hash);
-        let fractions = decrypt_weights(key, training, named, result)?;
+        let fractions = decrypt_weights(key, training, self.trained(), result)?;
         if !self.weights.holds(&fractions) {
             return Err(DescentError::FarWeights);
         }
-        let own = training.steps(self.rows)?;
+        let own = training.steps_of(self.owners())?;
         let before = self.weights.steps.saturating_sub(own);
-        let steps = training.schedule_after(before, self.rows)?;
+        let steps = training.schedule_of(before, self.owners())?;
         let deviation = self.weights.deviation / training.weight_deviation(&steps, 1.0);
         Ok(DescentStart::after((before, &steps), &fractions, deviation))
     }

@@ -70,10 +70,10 @@ impl Service {
     }
 }
 
-const fn model<'a>(kept: &'a KeptTraining, training: &'a Training) -> KeptModel<'a> {
+fn model<'a>(kept: &'a KeptTraining, training: &'a Training) -> KeptModel<'a> {
     KeptModel {
         training,
         weights: &kept.weights,
-        rows: kept.rows,
+        owners: kept.owners(),
     }
 }

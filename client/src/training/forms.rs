@@ -25,8 +25,8 @@ pub struct KeptModel<'a> {
     pub training: &'a Training,
     /// Its weights.
     pub weights: &'a KeptWeights,
-    /// Rows that it was trained on.
-    pub rows: usize,
+    /// Rows that it was trained on, of each owner.
+    pub owners: &'a [usize],
 }
 
 /// A query, and what its reply is read by.
@@ -65,11 +65,11 @@ impl KeptModel<'_> {
     /// Encrypts rows' features ([`Training::encode`]), [`Self::most_rows`] at most.
     ///
     /// # Errors
-    /// A parameter set without room for the features; fewer rows of the training than a batch.
+    /// A parameter set without room for the features; an owner with fewer rows than a batch.
     pub fn ask(&self, key: &SecretKey, rows: &[Vec<i32>]) -> Result<AskedForms, DescentError> {
         let shape = self.shape(key)?;
         // Weights that it went on from were encrypted anew: their steps have left nothing beside them.
-        let steps = self.training.steps(self.rows)? as f64;
+        let steps = self.training.steps_of(self.owners)? as f64;
         let digits = self.weights.digits();
         let asked: Vec<Vec<i32>> = rows
             .iter()

@@ -59,7 +59,7 @@ pub enum TrainingError {
     Diverges {
         /// The largest.
         largest: f64,
-        /// The table's end.
+        /// How far forms may come.
         range: f64,
     },
     /// Forms beyond the table because of the penalty alone.
@@ -75,7 +75,7 @@ pub enum TrainingError {
         held: f64,
         /// The largest form.
         largest: f64,
-        /// The table's end.
+        /// How far forms may come.
         range: f64,
     },
     /// Weights to start from, of another program.
@@ -115,18 +115,8 @@ pub enum TrainingError {
     StartBeyond {
         /// The largest.
         largest: f64,
-        /// The table's end.
+        /// How far forms may come.
         range: f64,
-    },
-    /// Weights to start from on rows that nobody can look at.
-    #[error(
-        "the weights to start from lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} steps would have the wrong sign unseen; start from weights that were trained with a penalty, or from none"
-    )]
-    StartReaches {
-        /// How far rows can reach.
-        reach: f64,
-        /// How far steps are right.
-        limit: f64,
     },
     /// Forms that could go around the torus unseen.
     #[error(

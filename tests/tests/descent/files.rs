@@ -128,7 +128,7 @@ fn make_golden_forms() {
     let kept = KeptModel {
         training: &training,
         weights: &weights,
-        rows: 8,
+        owners: &[8],
     };
     let features: Vec<Vec<i32>> = rows.into_iter().map(|(features, _)| features).collect();
     let query = kept.ask(&secret, &features).unwrap().query;

@@ -62,7 +62,7 @@ fn rows_are_predicted_by_encrypted_weights() {
         let kept = KeptModel {
             training: &training,
             weights: &weights,
-            rows: 64,
+            owners: &[64],
         };
         assert!(kept.most_rows(&secret).unwrap() >= 2000);
         let state = kept_state(&secret, &training, &start);
@@ -76,7 +76,7 @@ fn rows_are_predicted_by_encrypted_weights() {
             let later = KeptModel {
                 training: &training,
                 weights: &steps,
-                rows,
+                owners: &[rows],
             };
             let asked = later.ask(&secret, &features).unwrap();
             let reply = answer_forms(&state, &asked.query).unwrap();

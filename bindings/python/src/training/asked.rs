@@ -99,7 +99,7 @@ impl Given {
         let model = KeptModel {
             training: &self.training,
             weights: &weights,
-            rows: self.rows.rows.len(),
+            owners: &[self.rows.rows.len()],
         };
         model.most_rows(secret)?;
         Ok(weights)

@@ -207,7 +207,7 @@ impl Kept {
             let model = KeptModel {
                 training: &own.training,
                 weights: &own.kept.weights,
-                rows: own.kept.rows,
+                owners: own.kept.owners(),
             };
             let (most, all) = (model.most_rows(&secret)?, rows.features.len() as u64);
             let mut found = Vec::new();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use cipherfn_scheme::descent::BatchShape;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::required_parts;
-use cipherfn_training::descent::{DescentStep, RANGE, Simulation, StepNoise, Training};
+use cipherfn_training::descent::{DescentStep, FARTHEST, Simulation, StepNoise, Training};
 
 /// Memory of a worker that nothing else was set for (template.yaml: `WorkerMemory`), which is one processor.
 const WORKER_MB: u64 = 1769;
@@ -133,7 +133,7 @@ impl Report<'_> {
             ("keys", terminal::bytes(costs.key_bytes as u64)),
             (
                 "range",
-                format!("|z| up to {:.1} of {RANGE}", simulated.largest),
+                format!("|z| up to {:.1} of {FARTHEST}", simulated.largest),
             ),
             (
                 "noise",

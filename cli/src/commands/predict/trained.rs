@@ -49,7 +49,7 @@ impl Predict {
         let model = KeptModel {
             training: &training,
             weights: &kept.weights,
-            rows: kept.rows,
+            owners: kept.owners(),
         };
         let most = model.most_rows(&secret)?;
         let (mut rows, progress) = self.features(&training, &input, terminal)?;

@@ -81,7 +81,7 @@ impl Train {
                 let model = KeptModel {
                     training: &training,
                     weights,
-                    rows: rows.rows.len(),
+                    owners: &[rows.rows.len()],
                 };
                 model.most_rows(&secret)?;
             }

@@ -9,17 +9,21 @@ use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_client::training::{RowsEncryption, decrypt_weights};
+use cipherfn_client::training::{KeptModel, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{
-    FetchedProgram, KeyRing, RowsName, SameTraining, Service, UploadedRows,
+    FetchedProgram, KeptTraining, KeyRing, RowsName, SameTraining, Service, UploadedRows,
 };
 use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, noise_of, required_parts};
-use cipherfn_training::descent::{RowsForm, Training, TrainingRows, accuracy};
+use cipherfn_training::descent::{
+    DescentStep, KeptWeights, RowsForm, Training, TrainingRows, accuracy,
+};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,11 +33,56 @@ const KEEP: &str = "weights and predictions, from the service, the owners and th
 
 /// What came of a training on rows that the key holder does not have.
 struct Joined<'a> {
+    fetched: &'a FetchedProgram,
+    secret: &'a SecretKey,
     uploaded: &'a UploadedRows,
     /// The key holder's own rows.
     own: Option<&'a TrainingRows>,
-    result: &'a [u8],
+    weights: JointWeights,
     seconds: f64,
+}
+
+/// Weights of rows that the key holder does not have.
+struct JointWeights {
+    steps: Vec<DescentStep>,
+    /// As they were decrypted, fractions of the torus.
+    fractions: Vec<Vec<f64>>,
+    /// Standard deviation of their errors, a fraction of the torus.
+    deviation: f64,
+    /// Rounded to it, of the units of features.
+    sets: Vec<Vec<f64>>,
+}
+
+impl JointWeights {
+    /// Checks and decrypts a result.
+    fn of(
+        (training, secret): (&Training, &SecretKey),
+        uploaded: &UploadedRows,
+        result: &[u8],
+    ) -> Result<Self> {
+        let trained = uploaded.trained();
+        let steps = training.schedule_of(0, &trained.owners)?;
+        // Rows of others are not known: as if all were at their ranges' ends.
+        let mean = training.largest_mean_square();
+        let set = ParameterSet::by_name(SET)?;
+        let noise = noise_of(training, set, mean, RowsForm::Public)?;
+        let deviation = training.deviation(&steps, mean, &noise);
+        let fractions = decrypt_weights(secret, training, trained, result)?;
+        let rounded = fractions.iter();
+        let sets: Vec<Vec<f64>> = rounded
+            .map(|fractions| training.weights(&steps, fractions, deviation))
+            .collect();
+        // What has left the residuals' table has no weights that anybody would start from.
+        training.start(&sets).with_context(|| {
+            "the training has diverged on these rows, and no model is written; lower \"rate\" in the spec, have it published, and train anew; end this one with --cancel"
+        })?;
+        Ok(Self {
+            steps,
+            fractions,
+            deviation,
+            sets,
+        })
+    }
 }
 
 impl Train {
@@ -88,13 +137,21 @@ impl Train {
             };
             unfinished.take(&mut uploaded, (0, &result))?;
             let joined = Joined {
+                fetched: &fetched,
+                secret: &secret,
                 uploaded: &uploaded,
                 own: own.as_ref(),
-                result: &result,
+                weights: JointWeights::of((training, &secret), &uploaded, &result)?,
                 seconds: began.elapsed().as_secs_f64(),
             };
-            self.write_joint((&fetched, &secret), &joined, output, terminal)?;
-            service.delete_job(job).await?;
+            if self.keep_encrypted {
+                let kept = joined.kept((service.url(), job), (&name, &result))?;
+                ring.keep_training(&kept)?;
+                joined.tell_kept(&kept, output, terminal)?;
+            } else {
+                self.write_joint(&joined, output, terminal)?;
+                service.delete_job(job).await?;
+            }
             service.delete_training(id).await?;
             unfinished.remove()
         })
@@ -106,77 +163,119 @@ impl Train {
         self.input.as_ref().map(read).transpose()
     }
 
-    /// Checks and decrypts a result, and writes the model.
+    /// Writes the model.
     fn write_joint(
         &self,
-        (fetched, secret): (&FetchedProgram, &SecretKey),
         joined: &Joined<'_>,
         mut output: Output,
         terminal: Terminal,
     ) -> Result<()> {
-        let training = &fetched.training;
-        let trained = joined.uploaded.trained();
-        let steps = training.schedule_of(0, &trained.owners)?;
-        // Rows of others are not known: as if all were at their ranges' ends.
-        let mean = training.largest_mean_square();
-        let noise = noise_of(
-            training,
-            ParameterSet::by_name(SET)?,
-            mean,
-            RowsForm::Public,
-        )?;
-        let deviation = training.deviation(&steps, mean, &noise);
-        let owners = trained.owners.len();
-        let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, trained, joined.result)?
-            .iter()
-            .map(|fractions| training.weights(&steps, fractions, deviation))
-            .collect();
-        // What has left the residuals' table has no weights that anybody would start from.
-        training.start(&sets).with_context(|| {
-            "the training has diverged on these rows, and no model is written; lower \"rate\" in the spec, have it published, and train anew; end this one with --cancel"
-        })?;
-        output.write_all(&write_onnx(&training.fitted(&sets)))?;
+        let (training, sets) = (&joined.fetched.training, &joined.weights.sets);
+        output.write_all(&write_onnx(&training.fitted(sets)))?;
         output.finish()?;
-        let rows = joined.uploaded.rows;
-        let (count, seconds) = (steps.len(), joined.seconds);
-        let chunks = joined.uploaded.declaration.chunks.iter();
-        let bytes = chunks.map(|chunk| chunk.bytes).fold(0, u64::saturating_add);
-        let deviation = training.weight_deviation(&steps, deviation);
-        let mut value = serde_json::json!({
-            "owners": owners,
-            "rows": rows,
-            "steps": count,
-            "seconds": seconds,
-            "upload_bytes": bytes,
-            "weight_deviation": deviation,
-            "version": training.hash(),
-            "keep": KEEP,
-        });
+        let mut value = joined.value();
         let right = joined.own.map(|own| {
-            let right = accuracy(training, &sets, &own.rows);
+            let right = accuracy(training, sets, &own.rows);
             value["accuracy"] = right.into();
             format!("{:.1} % of {} own rows", 100.0 * right, own.rows.len())
         });
         terminal.summary(&value, || {
-            let mut facts = vec![
-                ("owners", owners.to_string()),
-                ("rows", rows.to_string()),
-                ("upload", terminal::bytes(bytes)),
-                ("steps", format!("{count} in {seconds:.1} s")),
-                (
-                    "weights",
-                    format!("to {deviation:.1e}, of a sixth of a range"),
-                ),
-            ];
+            let mut facts = joined.facts();
+            let deviation = joined.deviation();
+            let told = format!("to {deviation:.1e}, of a sixth of a range");
+            facts.push(("weights", told));
             facts.extend(right.map(|right| ("right", right)));
-            facts.push(("keep to yourself", KEEP.to_owned()));
-            facts.extend([
-                ("file", self.output.name()),
-                ("program", whose(fetched, fetched.training.hash())),
-            ]);
-            facts.extend(joined.own.into_iter().flat_map(clipped));
+            facts.push(("file", self.output.name()));
+            facts.extend(joined.last_facts());
             terminal::facts(facts)
         })
+    }
+}
+
+impl Joined<'_> {
+    /// What there is to know of weights that stay where they are.
+    ///
+    /// How far they reach nobody can simulate. So they have been decrypted, by whom they are for, and that is all
+    /// that is kept of it.
+    fn kept(
+        &self,
+        place: (&str, JobId),
+        (name, result): (&ModelName, &[u8]),
+    ) -> Result<KeptTraining> {
+        let training = &self.fetched.training;
+        let JointWeights {
+            steps,
+            fractions,
+            deviation,
+            ..
+        } = &self.weights;
+        let deviation = training.weight_deviation(steps, *deviation);
+        let weights = KeptWeights::of_decrypted((steps, deviation), fractions)?;
+        let program = (name, training.canonical());
+        let whole = (self.secret.id(), Hash::of(result));
+        let kept = KeptTraining::new(place, program, self.uploaded.trained(), whole, weights);
+        let model = KeptModel {
+            training,
+            weights: &kept.weights,
+            owners: kept.owners(),
+        };
+        model.most_rows(self.secret)?;
+        Ok(kept)
+    }
+
+    /// Writes what there is to know of kept weights.
+    fn tell_kept(&self, kept: &KeptTraining, mut output: Output, terminal: Terminal) -> Result<()> {
+        output.write_all(&serde_json::to_vec_pretty(kept)?)?;
+        output.finish()?;
+        let mut value = self.value();
+        value["job"] = serde_json::to_value(kept.job)?;
+        terminal.summary(&value, || {
+            let text = format!("training {}, until its job runs out", kept.job);
+            let facts = [("kept", text)].into_iter();
+            terminal::facts(facts.chain(self.facts()).chain(self.last_facts()))
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        let chunks = self.uploaded.declaration.chunks.iter();
+        chunks.map(|chunk| chunk.bytes).fold(0, u64::saturating_add)
+    }
+
+    fn deviation(&self) -> f64 {
+        let JointWeights {
+            steps, deviation, ..
+        } = &self.weights;
+        self.fetched.training.weight_deviation(steps, *deviation)
+    }
+
+    fn value(&self) -> serde_json::Value {
+        serde_json::json!({
+            "owners": self.uploaded.trained().owners.len(),
+            "rows": self.uploaded.rows,
+            "steps": self.weights.steps.len(),
+            "seconds": self.seconds,
+            "upload_bytes": self.bytes(),
+            "weight_deviation": self.deviation(),
+            "version": self.fetched.training.hash(),
+            "keep": KEEP,
+        })
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let (steps, seconds) = (self.weights.steps.len(), self.seconds);
+        vec![
+            ("owners", self.uploaded.trained().owners.len().to_string()),
+            ("rows", self.uploaded.rows.to_string()),
+            ("upload", terminal::bytes(self.bytes())),
+            ("steps", format!("{steps} in {seconds:.1} s")),
+        ]
+    }
+
+    fn last_facts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let whose = whose(self.fetched, self.fetched.training.hash());
+        let clipped = self.own.into_iter().flat_map(clipped);
+        let keep = ("keep to yourself", KEEP.to_owned());
+        [keep, ("program", whose)].into_iter().chain(clipped)
     }
 }
 

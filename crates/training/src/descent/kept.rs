@@ -4,7 +4,9 @@
 //! went around. So it is known beforehand how far any row of the program's ranges can reach, and where that
 //! is too far a row is asked as two: x = 5 h + r, with h and r from -2 to 2.
 
-use super::{Algorithm, DescentStart, ENDS, RANGE, STEPS, Simulation, Training, WEIGHT};
+use super::{
+    Algorithm, DescentStart, DescentStep, ENDS, RANGE, STEPS, Simulation, Training, WEIGHT,
+};
 use crate::error::TrainingError;
 use crate::rounding;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ const BASE: i32 = 5;
 /// How much less a digit's form reaches than that of the row: the constant, 4 = 5 - 1, has digits a fourth of
 /// it, other features a sixth.
 const SHORTER: f64 = 4.0;
+/// Steps of a torus that a reach is told in where it comes of decrypted weights: far larger than their errors.
+const REACH_STEPS: f64 = 64.0;
 /// Deviations of all weights together that the sum of what they are off by may lie above its mean.
 const DEVIATIONS: f64 = 12.0;
 
@@ -74,16 +78,33 @@ impl KeptWeights {
         let sets = simulated.unrounded.iter();
         let reach = sets.map(|weights| scale * furthest(weights, far));
         let reach = reach.fold(0.0, f64::max);
-        if reach > SHORTER * REACH {
-            return Err(TrainingError::Reaches {
-                reach: reach / WEIGHT / f64::from(STEPS),
-                limit: SHORTER * REACH / WEIGHT / f64::from(STEPS),
-            });
-        }
+        require_reach(reach)?;
         Ok(Self {
             steps: start.before + steps.len() as u64,
             shrunk,
             deviation: simulated.deviation,
+            reach,
+        })
+    }
+
+    /// Of a training from zero, on rows that the key holder does not have and cannot simulate: by its weights as
+    /// they were decrypted, fractions of the torus, with errors of `deviation`, of those of the model.
+    ///
+    /// # Errors
+    /// Forms that could go around the torus.
+    pub fn of_decrypted(
+        (steps, deviation): (&[DescentStep], f64),
+        sets: &[Vec<f64>],
+    ) -> Result<Self, TrainingError> {
+        let reach = sets.iter().map(|weights| furthest(weights, 0.0));
+        let reach = reach.fold(0.0, f64::max);
+        // What is remembered tells nothing of errors.
+        let reach = (reach * REACH_STEPS).ceil() / REACH_STEPS;
+        require_reach(reach)?;
+        Ok(Self {
+            steps: steps.len() as u64,
+            shrunk: Training::shrunk_after(steps),
+            deviation,
             reach,
         })
     }
@@ -146,8 +167,20 @@ impl KeptWeights {
     }
 }
 
+/// That the digits of a form that reaches so far, a fraction of the torus, do not go around it.
+fn require_reach(reach: f64) -> Result<(), TrainingError> {
+    let limit = SHORTER * REACH;
+    if reach > limit {
+        return Err(TrainingError::Reaches {
+            reach: reach / WEIGHT / f64::from(STEPS),
+            limit: limit / WEIGHT / f64::from(STEPS),
+        });
+    }
+    Ok(())
+}
+
 /// How far the form of a row in the ranges can be, of weights that are together off by as much as `off`.
-pub(super) fn furthest(weights: &[f64], off: f64) -> f64 {
+fn furthest(weights: &[f64], off: f64) -> f64 {
     let (constant, others) = weights.split_last().unwrap_or((&0.0, &[]));
     let others: f64 = others.iter().map(|weight| weight.abs()).sum();
     f64::from(STEPS) * (ENDS * (others + off) + constant.abs())

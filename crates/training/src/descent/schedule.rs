@@ -51,6 +51,15 @@ impl Training {
         Ok(batches.saturating_mul(self.document.epochs.into()))
     }
 
+    /// Steps on the rows of several owners, so many each.
+    ///
+    /// # Errors
+    /// An owner with fewer rows than a batch.
+    pub fn steps_of(&self, owners: &[usize]) -> Result<u64, TrainingError> {
+        let add = |sum: u64, rows: &usize| Ok(sum.saturating_add(self.steps(*rows)?));
+        owners.iter().try_fold(0, add)
+    }
+
     /// Microseconds of one thread that a step is predicted to take, for all sets of weights.
     pub fn step_microseconds(&self) -> f64 {
         ROW_MICROSECONDS * (self.document.batch * self.sets()) as f64

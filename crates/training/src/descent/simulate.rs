@@ -1,6 +1,6 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{Algorithm, DescentStart, DescentStep, ENDS, RANGE, STEPS, Training, mean_square};
+use super::{Algorithm, DescentStart, DescentStep, ENDS, FARTHEST, RANGE, STEPS, Training};
 use crate::error::TrainingError;
 use std::f64::consts::PI;
 
@@ -27,14 +27,14 @@ pub struct Simulation {
     pub sets: Vec<Vec<f64>>,
     /// ... and as they are.
     pub unrounded: Vec<Vec<f64>>,
-    /// The largest |z| that was looked up, where [`RANGE`] is the table's end: with a penalty it is z
-    /// divided by [`DescentStep::shrunk`].
+    /// The largest |z| that was looked up, [`FARTHEST`] at most: with a penalty it is z divided by
+    /// [`DescentStep::shrunk`].
     pub largest: f64,
     /// Part of the rows whose class is predicted.
     pub accuracy: f64,
     /// Standard deviation that noise alone gives a weight, measured over several runs.
     pub deviation: f64,
-    /// What weights are rounded to, or up to twice of it ([`Training::weights`]).
+    /// What weights are rounded to ([`Training::weights`]): as many deviations as bound what the key adds.
     pub error: f64,
 }
 
@@ -87,18 +87,18 @@ pub fn simulate_of(
     let runs = runs.collect::<Result<Vec<Run>, _>>()?;
     let most = |of: fn(&Run) -> f64| runs.iter().map(of).fold(0.0, f64::max);
     let (largest, reached) = (most(|run| run.largest), most(|run| run.reached));
-    if reached > RANGE {
+    if reached > FARTHEST {
         return Err(TrainingError::Diverges {
             largest: reached,
-            range: RANGE,
+            range: FARTHEST,
         });
     }
-    if largest > RANGE {
+    if largest > FARTHEST {
         return Err(TrainingError::Shrinks {
             shrunk: steps.last().map_or(1.0, |step| step.shrunk),
             held: largest,
             largest: reached,
-            range: RANGE,
+            range: FARTHEST,
         });
     }
     let deviation = deviation(&runs).hypot(start.deviation);
@@ -108,7 +108,8 @@ pub fn simulate_of(
             .collect()
     };
     let rows = owners.concat();
-    let error = training.rounded_error(&steps, deviation, mean_square(training, &rows), noise);
+    // All of it: where noise moves a row across the hinge of a support vector machine, too, it is the key's.
+    let error = DEVIATIONS * deviation;
     let sets = weights(error);
     Ok(Simulation {
         accuracy: accuracy(training, &sets, &rows),
@@ -169,10 +170,10 @@ impl Plan<'_> {
             let mut held = 0.0f64;
             let first = own.iter().map(|row| dot(row, &weights).abs() * 4.0 * RANGE);
             let first = first.fold(0.0, f64::max);
-            if first > RANGE {
+            if first > FARTHEST {
                 return Err(TrainingError::StartBeyond {
                     largest: first,
-                    range: RANGE,
+                    range: FARTHEST,
                 });
             }
             for step in steps {
@@ -277,30 +278,6 @@ impl Training {
             step.rows as f64 * mean_square * residual + noise.of_update.powi(2)
         };
         steps.iter().map(variance).sum::<f64>().sqrt()
-    }
-
-    /// What fractions of such a deviation are rounded to: as much as errors that are linear in the key come to.
-    ///
-    /// Of logistic regression these are all. Of a support vector machine most of the deviation is that of rows
-    /// which noise moves across z = 1, by a whole unit each: eight of these deviations would leave little of
-    /// the weights, and say no less of the key than one.
-    fn rounded_error(
-        &self,
-        steps: &[DescentStep],
-        deviation: f64,
-        mean_square: f64,
-        noise: &StepNoise,
-    ) -> f64 {
-        match self.algorithm() {
-            Algorithm::Logistic => DEVIATIONS * deviation,
-            Algorithm::Svm => {
-                let linear = StepNoise {
-                    of_z: 0.0,
-                    ..*noise
-                };
-                deviation.max(DEVIATIONS * self.deviation(steps, mean_square, &linear))
-            }
-        }
     }
 
     /// The largest mean of the squares of features that rows can have: all at their ranges' ends.

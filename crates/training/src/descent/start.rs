@@ -1,7 +1,6 @@
 //! Weights that a training starts from: those of a model, or of an earlier training.
 
-use super::kept::furthest;
-use super::{DescentStep, RANGE, STEPS, Training, WEIGHT};
+use super::{DescentStep, RANGE, Training, WEIGHT};
 use crate::error::TrainingError;
 
 /// Weights before the first step.
@@ -25,21 +24,6 @@ impl DescentStart {
             fractions: vec![vec![0.0; training.features()]; training.sets()],
             deviation: 0.0,
         }
-    }
-
-    /// That no row in the program's ranges leads beyond twice the residuals' table, where steps have the wrong
-    /// sign: for rows that nobody can look at.
-    ///
-    /// # Errors
-    /// Weights that may.
-    pub fn require_near(&self) -> Result<(), TrainingError> {
-        let sets = self.fractions.iter();
-        let reach = sets.map(|weights| furthest(weights, 0.0) / WEIGHT / f64::from(STEPS));
-        let (reach, limit) = (reach.fold(0.0, f64::max), 2.0 * RANGE);
-        if reach > limit {
-            return Err(TrainingError::StartReaches { reach, limit });
-        }
-        Ok(())
     }
 
     /// What a training has come to: its weights as they were decrypted, after `steps` of which `before`

@@ -1,6 +1,7 @@
 //! Trainings on rows of several tenants: each encrypts under the key holder's public key, and adds rows by a
 //! grant; the key holder trains on all of them.
 
+mod expired;
 mod looked_at;
 
 use super::refusals::problem;

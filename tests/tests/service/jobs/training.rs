@@ -377,7 +377,7 @@ async fn kept_weights_answer_their_tenant_alone_and_are_trained_on() {
     let model = KeptModel {
         training: &training,
         weights: &weights,
-        rows: 20,
+        owners: &[20],
     };
     let query = model.ask(&alice.secret, &features).expect("a query").query;
     let send = async |token: &str, job: JobId, query: &[u8]| {
@@ -403,7 +403,7 @@ async fn kept_weights_answer_their_tenant_alone_and_are_trained_on() {
     let newer = KeptModel {
         training: &newer,
         weights: &weights,
-        rows: 20,
+        owners: &[20],
     };
     let other = newer.ask(&alice.secret, &features).expect("a query").query;
     let other = send("alice-token", job, &other).await.problem();
