@@ -18,6 +18,7 @@ mod keys;
 mod load;
 mod models;
 mod predict;
+mod public_key;
 mod publish;
 mod register;
 mod specs;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     Specs(specs::Specs),
     Keygen(keygen::Keygen),
+    PublicKey(public_key::PublicKeyFor),
     Encrypt(encrypt::Encrypt),
     Evaluate(evaluate::Evaluate),
     Decrypt(decrypt::Decrypt),
@@ -66,6 +68,7 @@ impl Command {
             Self::Inspect(command) => command.run(terminal),
             Self::Specs(command) => command.run(terminal),
             Self::Keygen(command) => command.run(terminal),
+            Self::PublicKey(command) => command.run(terminal),
             Self::Encrypt(command) => command.run(terminal),
             Self::Evaluate(command) => command.run(terminal),
             Self::Decrypt(command) => command.run(terminal),

@@ -17,6 +17,7 @@ mod emulation;
 mod files;
 mod grants;
 mod price;
+mod public_keys;
 mod remedies;
 mod server;
 mod shared;

@@ -20,7 +20,7 @@ use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{
-    GroupForm, GroupShape, SelectorQueryShape, TableShape, ValueShape, encrypt_group,
+    Encryption, GroupForm, GroupShape, SelectorQueryShape, TableShape, ValueShape, encrypt_group,
     encrypt_tables, encrypt_values,
 };
 use cipherfn_scheme::reply::{Collection, ReplyShape};
@@ -290,6 +290,7 @@ const fn form(rows: usize) -> GroupForm {
     GroupForm {
         depth: Depth::new(11),
         rows,
+        encryption: Encryption::Secret,
     }
 }
 

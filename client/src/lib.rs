@@ -59,6 +59,7 @@ mod error;
 pub mod frames;
 mod margins;
 mod prediction;
+mod public;
 mod size;
 pub mod training;
 mod trust;

@@ -8,10 +8,14 @@ use cipherfn_scheme::query::GroupForm;
 impl Client {
     /// Rows of a chunk of a long query: whole groups.
     pub fn rows_a_chunk(&self) -> usize {
-        let rows = self.rows_a_group();
-        let most = (TARGET_ROWS / rows).max(1);
-        let bytes = self.group_bytes(self.group).max(1);
-        (TARGET_CHUNK / bytes).clamp(1, most) * rows
+        self.rows_a_chunk_of(self.group)
+    }
+
+    /// The same of groups of this form.
+    pub(crate) fn rows_a_chunk_of(&self, group: GroupForm) -> usize {
+        let most = (TARGET_ROWS / group.rows).max(1);
+        let bytes = self.group_bytes(group).max(1);
+        (TARGET_CHUNK / bytes).clamp(1, most) * group.rows
     }
 
     /// Rows that share ciphertexts in a query of many rows; 1 where none do.
@@ -21,7 +25,16 @@ impl Client {
 
     /// Bytes of a query of `rows` rows.
     pub fn query_bytes(&self, rows: usize) -> usize {
-        let form = if rows > 1 { self.group } else { self.single() };
+        self.query_bytes_of((self.single(), self.group), rows)
+    }
+
+    /// The same of a row alone and of groups of these forms.
+    pub(crate) fn query_bytes_of(
+        &self,
+        (single, group): (GroupForm, GroupForm),
+        rows: usize,
+    ) -> usize {
+        let form = if rows > 1 { group } else { single };
         let groups = (rows / form.rows) * self.group_bytes(form);
         let last = match rows % form.rows {
             0 => 0,
@@ -32,7 +45,7 @@ impl Client {
         } else {
             HEAD_LEN
         };
-        rows.div_ceil(self.rows_a_chunk()) * (HEADER_LEN + head) + groups + last
+        rows.div_ceil(self.rows_a_chunk_of(group)) * (HEADER_LEN + head) + groups + last
     }
 
     /// Bytes of the reply to a query of `rows` rows that all have an answer, if it comes in as many

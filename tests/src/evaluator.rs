@@ -1,10 +1,11 @@
-//! The two ways to have rows answered, behind one trait: what holds for a model holds in both.
+//! The ways to have rows answered, behind one trait: what holds for a model holds in all.
 
 use crate::{Result, Server};
 use cipherfn_client::{Client, InputRow};
 use cipherfn_engine::{ClearCircuit, PreparedCircuit};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{ChunkHead, ReplyChunk, write_chunk};
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::query::InputValues;
 use cipherfn_scheme::reply::{self, ReplyShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
@@ -28,6 +29,14 @@ pub struct Encrypted<'a> {
     pub server: &'a Server,
 }
 
+/// The same with rows that somebody else encrypted, under a public key.
+pub struct EncryptedElsewhere<'a> {
+    /// Who decrypts, and the server.
+    pub holder: Encrypted<'a>,
+    /// What the rows are encrypted under.
+    pub public: PublicKey,
+}
+
 /// The circuit in the clear, exactly. Results travel as ciphertexts without mask and noise, which
 /// every key decrypts.
 pub struct Clear<'a> {
@@ -47,6 +56,20 @@ impl Evaluator for Encrypted<'_> {
         let rows = rows.into_iter().map(Ok::<_, Box<dyn std::error::Error>>);
         self.client.encrypt(self.secret, rows, &mut query, |_| ())?;
         self.server.answer(&query)
+    }
+}
+
+impl Evaluator for EncryptedElsewhere<'_> {
+    fn client(&self) -> (&Client, &SecretKey) {
+        self.holder.client()
+    }
+
+    fn reply(&self, rows: Vec<InputRow>) -> Result<Vec<u8>> {
+        let mut query = Vec::new();
+        let rows = rows.into_iter().map(Ok::<_, Box<dyn std::error::Error>>);
+        let client = self.holder.client;
+        client.encrypt_under(&self.public, rows, &mut query, |_| ())?;
+        self.holder.server.answer(&query)
     }
 }
 
@@ -117,6 +140,7 @@ impl Evaluator for Clear<'_> {
                 row_len: self.client.reply_row_bytes() as u32,
                 group: None,
                 packed: false,
+                public: false,
             },
             outcomes: outcomes.collect::<Result<_>>()?,
             packed: Vec::new(),

@@ -4,7 +4,7 @@
 mod evaluator;
 pub mod fuzz;
 
-pub use evaluator::{Clear, Encrypted, Evaluator};
+pub use evaluator::{Clear, Encrypted, EncryptedElsewhere, Evaluator};
 
 use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_compiler::{Calibration, Compiled, Options};

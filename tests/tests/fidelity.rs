@@ -3,9 +3,12 @@
 //! within it.
 
 use cipherfn_client::Client;
+use cipherfn_compiler::Compiled;
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_tests::{
-    Clear, Encrypted, Evaluator, Result, Server, compile, library_models, own_models, predict,
+    Clear, Encrypted, EncryptedElsewhere, Evaluator, Result, Server, compile, library_models,
+    own_models, predict,
 };
 use std::path::{Path, PathBuf};
 
@@ -86,16 +89,7 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         .transpose()?;
     let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
     let server = Server::new(&bundle, key.map(|key| key.to_file_bytes()).as_deref())?;
-    let report = &compiled.report;
-    let precision = report.precision.scores.iter().copied().fold(0.0, f64::max);
-    let bound = Bound {
-        precision,
-        exponential: report
-            .model
-            .operators
-            .iter()
-            .any(|name| name.starts_with("Exp ")),
-    };
+    let bound = Bound::of(&compiled);
     let clear = Clear::new(&client, &secret, &bundle)?;
     check_with(&clear, folder, rows, label, bound)?;
     let encrypted = Encrypted {
@@ -116,6 +110,16 @@ struct Bound {
 }
 
 impl Bound {
+    /// What the report promises.
+    fn of(compiled: &Compiled) -> Self {
+        let report = &compiled.report;
+        let mut operators = report.model.operators.iter();
+        Self {
+            precision: report.precision.scores.iter().copied().fold(0.0, f64::max),
+            exponential: operators.any(|name| name.starts_with("Exp ")),
+        }
+    }
+
     /// For a value behind the link. Logistic and softmax have slopes below 1, so a probability is
     /// off by less than its score; an exponential's slope is the value itself.
     fn around(self, wanted: f64, labelled: bool) -> f64 {
@@ -199,6 +203,41 @@ fn predictions_are_onnx_runtimes() {
     models.sort();
     assert!(models.len() > 80, "{} models", models.len());
     check_all(models.into_iter(), 6, "o0_0");
+}
+
+/// Rows that somebody encrypted under a public key are predicted as exactly as rows under the secret key,
+/// one alone and many that share ciphertexts.
+#[test]
+fn rows_encrypted_elsewhere_are_predicted_as_exactly() -> Result<()> {
+    for (name, rows) in [
+        ("logreg_bc", 150),
+        ("linreg_diabetes", 150),
+        ("logreg_digits", 40),
+        ("dt_bc", 12),
+        ("xgb_wine", 4),
+    ] {
+        let folder = library_models().join(name);
+        let compiled = compile(&folder, |_| ())?;
+        let client = Client::new(compiled.specs.clone())?;
+        let secret = SecretKey::generate(client.parameter_set())?;
+        let key = (!client.key_parts().is_empty())
+            .then(|| EvaluationKey::generate(&secret))
+            .transpose()?;
+        let key = key.map(|key| key.to_file_bytes());
+        let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
+        let elsewhere = EncryptedElsewhere {
+            holder: Encrypted {
+                client: &client,
+                secret: &secret,
+                server: &Server::new(&bundle, key.as_deref())?,
+            },
+            public: PublicKey::generate(&secret)?,
+        };
+        for rows in [1, rows] {
+            check_with(&elsewhere, &folder, rows, "label", Bound::of(&compiled))?;
+        }
+    }
+    Ok(())
 }
 
 /// Standard deviations beside means, really encrypted, within what the precision of both scores says.

@@ -208,6 +208,26 @@ fn specs_of_format_6_keep_their_bytes() {
     assert!(remark.contains("do not relate"), "{remark}");
 }
 
+/// Rows of a tree that were encrypted under a public key of the same secret key: the reply has its query's
+/// version, and decrypts to the same predictions.
+#[test]
+fn rows_under_a_public_key_keep_their_form() {
+    let (query, file) = (v3("rows.public.cfq"), v3("rows.public.cfn"));
+    let client = Client::from_specs(&bundle::read(&file).unwrap().specs).unwrap();
+    let server = Server::new(&file, Some(&self::file("evaluation.cfk"))).unwrap();
+    let expected = String::from_utf8(v3("rows.public.predictions.csv")).unwrap();
+    for reply in [v3("rows.public.cfr"), server.answer(&query).unwrap()] {
+        assert_eq!(decrypt(&client, &secret(), &reply).unwrap(), expected);
+    }
+    let mut again = Vec::new();
+    for chunk in Chunks::<_, QueryChunk>::new(query.as_slice()) {
+        let (tag, chunk) = chunk.unwrap();
+        assert!(chunk.head.public);
+        write_chunk(&mut again, tag, &chunk).unwrap();
+    }
+    assert_eq!(again, query);
+}
+
 /// A network's reply to a query under the key of the wide set.
 #[test]
 fn replies_of_networks_decrypt_to_the_same_predictions() {

@@ -41,6 +41,10 @@ pub(crate) struct Decrypt {
     /// Columns of the rows to carry into the predictions, such as an id; may be repeated
     #[arg(long, value_name = "COLUMN", requires = "rows")]
     keep: Vec<String>,
+    /// The id of the query, as `encrypt --public-key` showed it where the rows were encrypted: a reply to
+    /// another one is refused. A key ring knows its own queries
+    #[arg(long, value_name = "ID")]
+    query: Option<Nonce>,
     /// What becomes of a row that has no prediction
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Mark)]
     on_error: OnError,
@@ -139,13 +143,33 @@ impl Decrypt {
         let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
         let first = first.transpose().with_context(|| self.input.name())?;
         let head = first.map(|(_, chunk)| chunk.head);
-        let Some(nonce) = head
+        if let (Some(head), Some(asked)) = (head, self.query)
+            && head.nonce != Some(asked)
+        {
+            bail!(
+                "{} answers {}, not query {asked}; ask for the reply to that one",
+                self.input.name(),
+                head.nonce.map_or_else(
+                    || "a query without id".to_owned(),
+                    |nonce| format!("query {nonce}")
+                )
+            );
+        }
+        let Some((nonce, public)) = head
             .filter(|head| head.key == key)
-            .and_then(|head| head.nonce)
+            .and_then(|head| Some((head.nonce?, head.public)))
         else {
             return Ok(None);
         };
         let query = ring.recall(nonce)?;
+        if public && query.is_none() {
+            if self.query.is_none() {
+                terminal::notice(&format!(
+                    "note: the rows were encrypted elsewhere, under your public key, as query {nonce}; it is the one that you mean if whoever encrypted them says so, and --query {nonce} takes no other"
+                ));
+            }
+            return Ok(Some((nonce, None)));
+        }
         if self.rows.is_none() && query.as_ref().is_none_or(|query| query.marks.is_none()) {
             bail!(
                 "{} does not know the query that {} answers, or has forgotten it since it was decrypted, and so not which of its rows could not be encoded; give the rows with --rows, or the key ring that encrypted them",

@@ -8,6 +8,7 @@ mod frame_stages;
 mod frame_sums;
 mod frames;
 mod leaves;
+mod public_keys;
 mod service;
 mod support;
 mod tables;

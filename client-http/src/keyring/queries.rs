@@ -73,7 +73,7 @@ impl KeyRing {
             &file_name(nonce),
             &Record {
                 rows: encrypted.rows,
-                digest: Some(encrypted.digest),
+                digest: encrypted.digest,
                 marks: Some(marks.collect()),
             },
         )

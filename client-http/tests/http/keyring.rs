@@ -323,7 +323,7 @@ fn what_rows_are_worth_is_remembered_by_query() {
     let encrypted = Encrypted {
         nonce: Some(nonce),
         rows: 9,
-        digest: Hash::of(b"rows"),
+        digest: Some(Hash::of(b"rows")),
         marks: vec![
             (3, Mark::Unusable("\"x\" is missing".into())),
             (8, Mark::Limited("\"x\" is 7".into())),
@@ -341,7 +341,7 @@ fn what_rows_are_worth_is_remembered_by_query() {
     assert_eq!(left, [false; 2]);
     let known = KnownQuery {
         rows: 9,
-        digest: Some(encrypted.digest),
+        digest: encrypted.digest,
         marks: Some(encrypted.marks.clone()),
     };
     assert_eq!(ring.recall(nonce).unwrap().as_ref(), Some(&known));

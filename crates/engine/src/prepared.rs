@@ -10,7 +10,7 @@ use cipherfn_circuit::circuit::{Circuit, Node};
 use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{Cursor, GroupForm, InputShape};
+use cipherfn_scheme::query::{Cursor, Encryption, GroupForm, InputShape};
 use cipherfn_scheme::reply::{self, PackedRows, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe};
 use rayon::prelude::*;
@@ -152,10 +152,14 @@ impl PreparedCircuit {
     /// Bytes of the rows of a group; an error if they cannot lie together like that: no input of
     /// the circuit shares ciphertexts, or not at this depth.
     pub fn group_bytes(&self, form: GroupForm) -> Result<usize, EngineError> {
-        if form.rows > 1 && !self.inputs.iter().any(InputShape::is_shared) {
+        let is_shared = |shape: &InputShape| shape.is_shared(form.encryption);
+        if form.rows > 1 && !self.inputs.iter().any(is_shared) {
             return Err(EngineError::NothingShared { rows: form.rows });
         }
         for shape in &self.inputs {
+            if form.encryption == Encryption::Public {
+                shape.check_public()?;
+            }
             if let Some(group) = shape.group(form) {
                 group.check()?;
             } else if let InputShape::Values(shape) = shape {

@@ -26,7 +26,8 @@
 //! so.
 //!
 //! Version 1 has no nonce and no flag but the first, and what follows the nonce stands 16 bytes
-//! earlier. A query is answered in its own version. Nonce and number of rows bind a reply to its
+//! earlier. Version 3 is laid out as version 2, and its rows are encrypted under a public key: with
+//! their masks, and without seeds. A query is answered in its own version. Nonce and number of rows bind a reply to its
 //! query: a client that checks both notices a mix-up of requests, though not a server that computes
 //! wrongly.
 
@@ -41,7 +42,7 @@ pub use codec::{HEAD_LEN, MAX_HEAD_LEN};
 pub use stream::{Chunks, frame_of, write_chunk};
 
 /// Versions of messages that are read.
-pub const VERSIONS: &[u16] = &[1, 2];
+pub const VERSIONS: &[u16] = &[1, 2, 3];
 /// Largest payload of a chunk that is read.
 pub const MAX_CHUNK: u64 = 256 << 20;
 /// Most rows of a chunk that is read.
@@ -124,6 +125,9 @@ pub struct ChunkHead {
     pub group: Option<Group>,
     /// Of a query: whether its results are to be packed; of a reply: whether they are.
     pub packed: bool,
+    /// Whether the rows of the query are encrypted under a public key: messages of version 3, which
+    /// have a nonce.
+    pub public: bool,
 }
 
 /// Rows that share ciphertexts.
@@ -174,9 +178,10 @@ impl From<Vec<u8>> for RowGroup {
 impl ChunkHead {
     /// Version of the message.
     pub const fn version(&self) -> u16 {
-        match self.nonce {
-            None => 1,
-            Some(_) => 2,
+        match (self.nonce, self.public) {
+            (None, _) => 1,
+            (Some(_), false) => 2,
+            (Some(_), true) => 3,
         }
     }
 }

@@ -151,6 +151,16 @@ pub enum SchemeError {
         /// Where the function has it.
         at: f64,
     },
+    /// An input of rows that the holder of the secret key alone can encrypt.
+    #[error(
+        "{input} cannot be encrypted under a public key: {reason}; encrypt rows for this model with the key ring, or compile the model so that they can be (docs/public-keys.md)"
+    )]
+    NotPublic {
+        /// What the input takes.
+        input: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A shape that the parameter set cannot hold.
     #[error("a {what} with {problem} does not fit parameter set {set}; compile the model again")]
     Shape {

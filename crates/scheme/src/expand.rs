@@ -31,6 +31,7 @@ use crate::fourier::{Transform, c64};
 use crate::keys::ExpandedEvaluationKey;
 use crate::parameters::Depth;
 use crate::polynomial;
+use crate::public::{CIPHERTEXT_BITS, Encryption};
 use crate::seeded::{MaskSeed, Masks};
 use slot::Slot;
 
@@ -43,10 +44,13 @@ const SEQUENTIAL_SLOTS: usize = 32;
 /// Packed ciphertexts of a query.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a> {
-    /// Seed of their masks.
+    /// Seed of their masks; where these travel, the first of their bytes, which tell ciphertexts apart as well.
     pub(crate) seed: MaskSeed,
-    /// Their bodies, of the set's `query_body_bits`.
+    /// Their bodies, of the set's `query_body_bits`; under a public key masks and bodies, of
+    /// [`CIPHERTEXT_BITS`].
     pub(crate) bodies: &'a [u8],
+    /// What they are encrypted with.
+    pub(crate) encryption: Encryption,
     /// Levels of the expansion: 2^depth slots a ciphertext.
     pub(crate) depth: Depth,
 }
@@ -150,15 +154,28 @@ impl<'a> Expander<'a> {
 
     /// A packed ciphertext.
     fn root(&self, packed: Packed<'_>, number: usize) -> Result<Node, SchemeError> {
-        let body_bits = self.key.packing().query_body_bits;
-        let mut masks = Masks::new(packed.seed);
-        masks.skip(number * self.size);
-        let len = packed_len(self.size, body_bits);
-        let body = packed.bodies.get(number * len..).unwrap_or_default();
-        let body = body.get(..len).unwrap_or_default();
-        let (mut mask_words, mut body_words) = (vec![0; self.size], vec![0; self.size]);
-        masks.fill(&mut mask_words);
-        bits::unpack(&mut body_words, body, body_bits, "query row")?;
+        let (count, bits) = match packed.encryption {
+            Encryption::Secret => (self.size, self.key.packing().query_body_bits),
+            Encryption::Public => (2 * self.size, CIPHERTEXT_BITS),
+        };
+        let len = packed_len(count, bits);
+        let own = packed.bodies.get(number * len..).unwrap_or_default();
+        let own = own.get(..len).unwrap_or_default();
+        let mut words = vec![0; count];
+        bits::unpack(&mut words, own, bits, "query row")?;
+        let (mut mask_words, mut body_words) = match packed.encryption {
+            Encryption::Secret => {
+                let mut mask = vec![0; self.size];
+                let mut masks = Masks::new(packed.seed);
+                masks.skip(number * self.size);
+                masks.fill(&mut mask);
+                (mask, words)
+            }
+            Encryption::Public => {
+                let body = words.split_off(self.size);
+                (words, body)
+            }
+        };
         polynomial::centre(&mut mask_words, &mut body_words);
         let mut node = Node::zero(self.size);
         let transform = self.key.transform();

@@ -46,6 +46,15 @@ pub use tables::PublicTableShape;
 pub const CIPHERTEXT_BITS: Bits = Bits::new(47);
 const FILE_VERSION: u16 = 1;
 
+/// What ciphertexts are encrypted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// The secret key: masks are streams of seeds.
+    Secret,
+    /// A public key: masks travel.
+    Public,
+}
+
 /// A key holder's public key.
 pub struct PublicKey {
     set: &'static ParameterSet,
@@ -91,6 +100,14 @@ impl PublicKey {
     /// # Errors
     /// The operating system has no random bytes.
     pub fn encrypt(&self, words: &[u64]) -> Result<PublicCiphertext, SchemeError> {
+        Ok(PublicCiphertext {
+            set: self.set,
+            glwes: self.encrypt_to(words, CIPHERTEXT_BITS)?,
+        })
+    }
+
+    /// [`Self::encrypt`] to so many bits of each coefficient, in mask and body.
+    pub(crate) fn encrypt_to(&self, words: &[u64], bits: Bits) -> Result<Vec<Glwe>, SchemeError> {
         let size = self.set.ring.polynomial_size;
         let (mut a, mut b) = (vec![0; size], vec![0; size]);
         Masks::new(self.seed).fill(&mut a);
@@ -99,8 +116,8 @@ impl PublicKey {
         let mut noise = Noise::new(&*random::seed()?, noise);
         let mut glwes = Vec::with_capacity(words.len().div_ceil(size));
         for words in words.chunks(size) {
-            let bits = random::seed::<{ MAX_SIZE / 8 }>()?;
-            let u = RingKey::new(&bits[..size / 8], size);
+            let signs = random::seed::<{ MAX_SIZE / 8 }>()?;
+            let u = RingKey::new(&signs[..size / 8], size);
             let mut product = |input: &[u64]| {
                 let mut out = signed_product(&u, input);
                 noise.add(&mut out);
@@ -112,7 +129,7 @@ impl PublicKey {
                 *body = body.wrapping_add(*word);
             }
             let round = |words: Vec<u64>| {
-                let round = |word| bits::round_to(word, CIPHERTEXT_BITS);
+                let round = |word| bits::round_to(word, bits);
                 words.into_iter().map(round).collect()
             };
             glwes.push(Glwe {
@@ -120,10 +137,7 @@ impl PublicKey {
                 body: round(body),
             });
         }
-        Ok(PublicCiphertext {
-            set: self.set,
-            glwes,
-        })
+        Ok(glwes)
     }
 
     /// Bytes of the file of any public key of `set`.
@@ -281,10 +295,15 @@ impl PublicCiphertext {
 /// key's rounding with it, `N/2 (sigma^2 + rounding)` of e1 s, the mask's rounding with it, and the
 /// body's own. Errors of several owners are independent given the public key, as their u have mean 0.
 pub fn variance(set: &ParameterSet) -> Variance {
+    variance_under(set, CIPHERTEXT_BITS, set.ring.polynomial_size as f64 / 2.0)
+}
+
+/// The same of coefficients with so many bits, under a secret key with so many coefficients that are 1.
+pub(crate) fn variance_under(set: &ParameterSet, bits: Bits, ones: f64) -> Variance {
     let size = set.ring.polynomial_size as f64;
-    let (fresh, rounding) = (noise::fresh(set), noise::rounding(CIPHERTEXT_BITS));
+    let (fresh, rounding) = (noise::fresh(set), noise::rounding(bits));
     size * (fresh + noise::rounding(set.ring.body_bits))
-        + size / 2.0 * (fresh + rounding)
+        + ones * (fresh + rounding)
         + fresh
         + rounding
 }
@@ -297,7 +316,7 @@ const fn payload_len(set: &ParameterSet) -> usize {
 }
 
 /// An encryption of zero hides one mask; with several it would take as many of them as masks.
-fn require_one_mask(set: &'static ParameterSet) -> Result<(), SchemeError> {
+pub(crate) fn require_one_mask(set: &'static ParameterSet) -> Result<(), SchemeError> {
     if set.ring.glwe_dimension == 1 && set.ring.polynomial_size <= MAX_SIZE {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod group;
 mod input;
 mod linear;
+mod public;
 mod selectors;
 mod slots;
 mod tables;
@@ -12,9 +13,16 @@ mod values;
 mod tests;
 
 pub use crate::cursor::Cursor;
-pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_part_of_row, expand_row};
+pub use crate::public::Encryption;
+pub use group::{
+    GroupShape, encrypt_digits, encrypt_group, expand_part_of_row, expand_part_of_row_under,
+    expand_row,
+};
 pub use input::{GroupForm, InputShape, InputValues, encrypt_row, encrypt_rows};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
+#[cfg(test)]
+pub(crate) use public::fits_packed;
+pub use public::{decode_linear_under, encrypt_rows_under};
 pub use selectors::{
     SelectorQueryShape, encrypt_selectors, expand_part_of_selectors, expand_selectors,
 };

@@ -37,7 +37,7 @@ use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
-use cipherfn_scheme::query::GroupForm;
+use cipherfn_scheme::query::{Encryption, GroupForm};
 use cipherfn_scheme::reply::{self, BlockShape, CollectedShape, Collection, RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use std::collections::BTreeMap;
@@ -309,6 +309,7 @@ pub const fn form(rows: usize) -> GroupForm {
     GroupForm {
         depth: Depth::new(11),
         rows,
+        encryption: Encryption::Secret,
     }
 }
 

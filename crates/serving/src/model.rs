@@ -8,7 +8,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk};
 use cipherfn_protocol::specs::{EXPANSION, SpecsDocument, SpecsError};
 use cipherfn_scheme::parameters::Depth;
-use cipherfn_scheme::query::GroupForm;
+use cipherfn_scheme::query::{Encryption, GroupForm, InputShape};
 use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 use std::collections::BTreeSet;
@@ -108,6 +108,12 @@ pub enum QueryError {
     /// Rows of another parameter set, length or grouping than the specs prescribe.
     #[error("the query's rows do not have the form that its specs prescribe; make it anew")]
     Form,
+    /// Rows under a public key for a model whose rows its holder alone can encrypt.
+    #[error("the query's rows are encrypted under a public key, and {reason}")]
+    NotPublic {
+        /// Which input they do not have, and why.
+        reason: String,
+    },
     /// Results that cannot be packed.
     #[error(
         "the query asks for packed results, which keys of parameter set {set} cannot make; make it anew"
@@ -333,6 +339,13 @@ impl Model {
                 expected: self.specs,
             });
         }
+        if head.public {
+            let mut inputs = self.circuit.inputs().iter();
+            let checked = inputs.try_for_each(InputShape::check_public);
+            checked.map_err(|error| QueryError::NotPublic {
+                reason: error.to_string(),
+            })?;
+        }
         let bytes = |rows| self.circuit.group_bytes(self.form(head, rows)).ok();
         let fits = |rows, len| bytes(rows) == Some(len);
         let full = head.group.map_or(1, |group| group.rows as usize);
@@ -384,7 +397,16 @@ impl Model {
         let depth = head
             .group
             .map_or(single.depth, |group| Depth::new(group.depth.into()));
-        GroupForm { depth, rows }
+        let encryption = if head.public {
+            Encryption::Public
+        } else {
+            Encryption::Secret
+        };
+        GroupForm {
+            depth,
+            rows,
+            encryption,
+        }
     }
 }
 

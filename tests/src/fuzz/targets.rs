@@ -144,8 +144,25 @@ pub const TARGETS: &[Target] = &[
         framed: true,
     },
     Target {
+        name: "public_query",
+        seeds: &["golden/v3/linear.public.cfq"],
+        run: |bytes| {
+            if let Ok(query) = Query::parse(bytes)
+                && query.check(&LINEAR, None).is_ok()
+            {
+                let estimate = Estimate::default();
+                drop(query.answer(&LINEAR, None, &estimate, Instant::now()));
+            }
+        },
+        framed: true,
+    },
+    Target {
         name: "query",
-        seeds: &["golden/v1/linear.cfq", "golden/v2/tree.cfq"],
+        seeds: &[
+            "golden/v1/linear.cfq",
+            "golden/v2/tree.cfq",
+            "golden/v3/linear.public.cfq",
+        ],
         run: chunks::<QueryChunk>,
         framed: true,
     },
@@ -360,6 +377,13 @@ static STATISTICS: LazyLock<(StatisticsSpec, SecretKey)> = LazyLock::new(|| {
     let spec = String::from_utf8(read("v3/statistics.toml")).expect("text");
     let secret = SecretKey::from_file_bytes(&read("v2/wide/secret.cfk")).expect("a key");
     (StatisticsSpec::from_toml(&spec).expect("a spec"), secret)
+});
+
+/// A model that takes rows under a public key.
+static LINEAR: LazyLock<Model> = LazyLock::new(|| {
+    let path = golden().with_file_name("v2").join("linear.cfn");
+    let file = std::fs::read(path).expect("golden files exist");
+    Model::new(&cipherfn_engine::bundle::read(&file).expect("a bundle")).expect("a model")
 });
 
 /// The part of a model that sums are of, and their query.

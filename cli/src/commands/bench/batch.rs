@@ -57,6 +57,7 @@ impl Batch {
                 rows: form.rows as u32,
             }),
             packed,
+            public: false,
         };
         Ok(Self {
             model,

@@ -1,25 +1,21 @@
 //! `cipherfn statistics contribute`.
 
-use super::MAX_FILE;
 use crate::files::{Content, Destination, InputSource};
-use crate::grants::fingerprint;
+use crate::public_keys::PublicKeyTrust;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::training::Columns;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cipherfn_client::training;
-use cipherfn_client_http::public_key_hash;
-use cipherfn_scheme::public::PublicKey;
 use cipherfn_training::{StatisticsSpec, Sums, Target};
 use std::io::Write;
 
 /// Encrypt an owner's sums over the rows of a table
 ///
 /// The rows do not leave this machine, nor do their sums in the clear. Whoever made the public key can read the
-/// sums: compare the fingerprint that is shown with the key holder's, by another way than the one by which the
-/// file came. Numbers outside of their declared
-/// range count as its ends, and how many did is reported.
+/// sums: compare the fingerprint that is shown with the key holder's, or give it with --trust. Numbers outside of
+/// their declared range count as its ends, and how many did is reported.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn statistics contribute --spec spec.toml --key public.cfu --input rows.csv -o north.cft"
@@ -31,6 +27,8 @@ pub(super) struct Contribute {
     /// The key holder's public key
     #[arg(long, value_name = "FILE")]
     key: InputSource,
+    #[command(flatten)]
+    trust: PublicKeyTrust,
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
@@ -47,9 +45,7 @@ impl Contribute {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let spec = super::read_spec(&self.spec)?;
-        let file = self.key.read_all(MAX_FILE)?;
-        let key = PublicKey::from_file_bytes(&file).with_context(|| self.key.name())?;
-        let fingerprint = fingerprint(public_key_hash(&file));
+        let (key, fingerprint) = self.trust.read(&self.key)?;
         let inputs = [&self.spec, &self.key, &self.input];
         let mut output = self
             .output

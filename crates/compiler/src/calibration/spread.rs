@@ -45,13 +45,19 @@ pub(super) struct Thinned<T> {
     pub(super) count: usize,
 }
 
-/// The numbers below `len` such that the first so many are evenly spread over all (van der Corput's sequence
-/// to base 2).
+/// Rows of a table of which nothing takes a part.
+const WHOLE: usize = 128;
+
+/// The numbers below `len` such that the first so many, [`WHOLE`] or more, are evenly spread over all (van der
+/// Corput's sequence to base 2).
 pub(super) fn order(len: usize) -> impl Iterator<Item = usize> {
     let bits = len.next_power_of_two().trailing_zeros();
-    let reversed = move |index: usize| match bits {
-        0 => 0,
-        bits => index.reverse_bits() >> (usize::BITS - bits),
+    let reversed = move |index: usize| {
+        if len <= WHOLE {
+            index
+        } else {
+            index.reverse_bits() >> (usize::BITS - bits)
+        }
     };
     (0..1_usize << bits)
         .map(reversed)

@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::run::Expanded;
 use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, Cursor, GroupForm, InputShape};
+use cipherfn_scheme::query::{self, Cursor, Encryption, GroupForm, InputShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 
@@ -32,7 +32,11 @@ impl PreparedCircuit {
         };
         let set = self.set.name;
         let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
-        query::expand_part_of_row(key, cursor, &group, part, row.index, first, out)
+        let expand = match row.form.encryption {
+            Encryption::Secret => query::expand_part_of_row,
+            Encryption::Public => query::expand_part_of_row_under,
+        };
+        expand(key, cursor, &group, part, row.index, first, out)
             .map_err(|source| shared(row.form, source))
     }
 
@@ -92,8 +96,14 @@ impl PreparedCircuit {
                 (InputShape::Selectors(_), Expanded::Streamed)
                 | (InputShape::Tables(_), Expanded::Tables(_)) => {}
                 (InputShape::Features(shape), input) => {
-                    let own = self.own(row, index);
-                    let ciphertexts = query::decode_linear(shape, own)?;
+                    let ciphertexts = match row.form.encryption {
+                        Encryption::Secret => query::decode_linear(shape, self.own(row, index))?,
+                        Encryption::Public => {
+                            let part = self.part(row, index);
+                            query::decode_linear_under(shape, row.form, part, row.index)
+                                .map_err(|source| shared(row.form, source))?
+                        }
+                    };
                     *input =
                         Expanded::Features(self.executable.carriers(&self.set.ring, &ciphertexts));
                 }

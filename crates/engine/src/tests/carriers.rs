@@ -13,7 +13,7 @@ use cipherfn_circuit::circuit::{
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::Depth;
 use cipherfn_scheme::query::{
-    GroupForm, InputValues, TableShape, decode_tables, encrypt_rows, encrypt_tables,
+    Encryption, GroupForm, InputValues, TableShape, decode_tables, encrypt_rows, encrypt_tables,
 };
 use cipherfn_scheme::reply::{self, ReplyShape};
 use cipherfn_scheme::{Glwe, SchemeError};
@@ -81,7 +81,11 @@ fn bits(number: u32) -> InputValues {
 
 fn form(rows: usize) -> GroupForm {
     let depth = Depth::new(11);
-    GroupForm { depth, rows }
+    GroupForm {
+        depth,
+        rows,
+        encryption: Encryption::Secret,
+    }
 }
 
 /// The results of encrypted rows in one group.

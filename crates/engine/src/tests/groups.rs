@@ -6,7 +6,7 @@ use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input};
 use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::Depth;
-use cipherfn_scheme::query::{GroupForm, InputValues, encrypt_row, encrypt_rows};
+use cipherfn_scheme::query::{Encryption, GroupForm, InputValues, encrypt_row, encrypt_rows};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 
 const WIDE: Set = (
@@ -57,6 +57,7 @@ fn rows_of_a_group_are_answered_one_by_one_and_packed() {
     let form = GroupForm {
         depth: Depth::new(6),
         rows: ROWS,
+        encryption: Encryption::Secret,
     };
     let rows: Vec<_> = (0..ROWS).map(values).collect();
     let mut group = encrypt_rows(&secret, prepared.inputs(), form, &rows).unwrap();
@@ -112,6 +113,7 @@ fn groups_that_no_query_has_are_refused() {
     let form = |levels, rows| GroupForm {
         depth: Depth::new(levels),
         rows,
+        encryption: Encryption::Secret,
     };
     for levels in [5, 11] {
         assert!(prepared.group_bytes(form(levels, 3)).is_ok());

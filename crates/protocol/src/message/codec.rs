@@ -244,6 +244,7 @@ impl<'a> Reader<'a> {
                 row_len,
                 group,
                 packed: flags & PACKED != 0,
+                public: version == 3,
             },
             count as usize,
         ))

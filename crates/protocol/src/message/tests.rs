@@ -20,6 +20,7 @@ fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
             row_len: 32,
             group: None,
             packed: false,
+            public: false,
         },
         groups: rows.iter().map(|row| row.repeat(16).into()).collect(),
     }
@@ -64,6 +65,7 @@ fn exact_bytes_of_a_reply_payload() {
         row_len: 2,
         group: None,
         packed: false,
+        public: false,
     };
     let chunk = ReplyChunk {
         head,
@@ -93,6 +95,7 @@ fn long_explanations_are_cut_at_a_character() {
         row_len: 2,
         group: None,
         packed: false,
+        public: false,
     };
     let chunk = ReplyChunk {
         head,
@@ -131,6 +134,7 @@ fn every_truncation_and_flag_is_refused() {
         row_len: 2,
         group: None,
         packed: false,
+        public: false,
     };
     let reply = ReplyChunk {
         head,
@@ -264,6 +268,12 @@ fn bound(mut chunk: QueryChunk, nonce: u8) -> QueryChunk {
     chunk
 }
 
+/// The same under a public key.
+fn public(mut chunk: QueryChunk) -> QueryChunk {
+    chunk.head.public = true;
+    chunk
+}
+
 #[test]
 fn version_2_has_a_nonce_behind_the_key() {
     let chunk = bound(query(7, true, &[&[0xaa, 0xbb]]), 3);
@@ -296,18 +306,19 @@ fn frames_name_the_version_of_their_chunk() {
     let chunks = [
         query(0, true, &[&[1, 2]]),
         bound(query(0, true, &[&[1, 2]]), 3),
+        public(bound(query(0, true, &[&[1, 2]]), 3)),
     ];
-    for (chunk, version) in chunks.iter().zip([1, 2]) {
+    for (chunk, version) in chunks.iter().zip([1, 2, 3]) {
         let bytes = stream(std::slice::from_ref(chunk));
         assert_eq!(bytes[10..12], [version, 0]);
         assert_eq!(read(&bytes).unwrap(), std::slice::from_ref(chunk));
     }
     let mut newer = stream(&chunks[1..]);
-    newer[10] = 3;
+    newer[10] = 4;
     assert_eq!(
         read(&newer).unwrap_err().to_string(),
-        "query format version 3 is not supported, this build reads versions 1 and 2; make it anew \
-         with this build"
+        "query format version 4 is not supported, this build reads versions 1, 2 and 3; make it \
+         anew with this build"
     );
 }
 
@@ -317,7 +328,7 @@ fn chunks_of_two_queries_or_versions_do_not_mix() {
     let last = query(1, true, &[&[3, 4]]);
     let whole = [first.clone(), bound(last.clone(), 3)];
     assert_eq!(read(&stream(&whole)).unwrap(), whole);
-    for other in [bound(last.clone(), 4), last] {
+    for other in [bound(last.clone(), 4), public(bound(last.clone(), 3)), last] {
         assert!(matches!(
             read(&stream(&[first.clone(), other])),
             Err(MessageError::Mixed { row: 1, .. })

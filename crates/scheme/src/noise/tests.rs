@@ -19,8 +19,10 @@ use crate::fourier::Transform;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
+use crate::public::PublicKey;
 use crate::query::{
-    LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors,
+    GroupForm, InputShape, InputValues, LinearQueryShape, SelectorQueryShape, decode_linear,
+    encrypt_linear, encrypt_rows_under, encrypt_selectors, expand_part_of_row_under,
     expand_selectors,
 };
 use crate::random::reproducible;
@@ -340,6 +342,28 @@ impl Expanded {
         assert_eq!(row.len(), shape.row_bytes());
         let mut selectors = FourierSelectors::zeroed(shape.ggsw(), selectors);
         expand_selectors(expanded.as_ref(), &shape, &row, &mut selectors).unwrap();
+        Self { key, selectors }
+    }
+
+    /// The same of a row that somebody without the key encrypted.
+    fn under_public_key(set: &'static ParameterSet, gadget: Gadget, selectors: usize) -> Self {
+        let key = SecretKey::generate(set).unwrap();
+        let expanded = EvaluationKey::generate(&key).unwrap().expand().unwrap();
+        let shape = SelectorQueryShape {
+            set,
+            selectors,
+            gadget,
+            transport: Transport::Packed,
+        };
+        let bits: Vec<bool> = (0..selectors).map(Self::bit).collect();
+        let (inputs, form) = ([InputShape::Selectors(shape)], GroupForm::single_under(set));
+        let public = PublicKey::generate(&key).unwrap();
+        let row = [[InputValues::Bits(bits)]];
+        let row = encrypt_rows_under(&public, &inputs, form, &row).unwrap();
+        assert_eq!(row.len(), inputs[0].group_bytes(form));
+        let group = inputs[0].group(form).unwrap();
+        let mut selectors = FourierSelectors::zeroed(shape.ggsw(), selectors);
+        expand_part_of_row_under(&expanded, None, &group, &row, 0, 0, &mut selectors).unwrap();
         Self { key, selectors }
     }
 

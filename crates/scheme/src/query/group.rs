@@ -5,14 +5,16 @@
 //! levels to those of the key, and the rows of a request fill each ciphertext between them.
 
 use super::slots::Slots;
-use super::{SelectorQueryShape, count, shape_error, split_seed};
+use super::{Encryption, SelectorQueryShape, count, shape_error, split_seed};
 use crate::cursor::Cursor;
 use crate::error::SchemeError;
 use crate::expand::{self, Packed, SlotForm};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{Depth, MIN_DEPTH, Packing};
+use crate::public::{PublicCiphertext, PublicKey};
 use crate::selectors::FourierSelectors;
 use cipherfn_protocol::specs::{Bits, Transport};
+use zeroize::Zeroizing;
 
 /// Dimensions of a group of rows.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,12 @@ impl GroupShape {
     /// Bytes of the whole group: seed, then the bodies of all ciphertexts.
     pub const fn bytes(&self) -> usize {
         self.slots().bytes(self.shape.set)
+    }
+
+    /// Bytes of the whole group under a public key: of each ciphertext mask and body.
+    pub(super) fn bytes_under(&self) -> usize {
+        let size = self.shape.set.ring.polynomial_size;
+        PublicCiphertext::bytes(self.shape.set, self.ciphertexts() * size)
     }
 
     /// Where its slots lie: level `i % l` (counted from the last) of selector `i / l` of a row is its
@@ -162,6 +170,54 @@ pub fn expand_part_of_row(
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
     group.check()?;
+    let (seed, bodies) = split_seed(bytes, group.bytes(), "group of query rows")?;
+    let packed = Packed {
+        seed,
+        bodies,
+        depth: group.depth,
+        encryption: Encryption::Secret,
+    };
+    expand_slots(key, cursor, group, packed, (row, first), out)
+}
+
+/// [`expand_part_of_row`] of a group under a public key.
+pub fn expand_part_of_row_under(
+    key: &ExpandedEvaluationKey,
+    cursor: Option<&mut Cursor>,
+    group: &GroupShape,
+    bytes: &[u8],
+    row: usize,
+    first: usize,
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
+    group.check()?;
+    let expected = group.bytes_under();
+    let seed = bytes.first_chunk().copied();
+    let packed = Packed {
+        seed: seed.unwrap_or_default(),
+        bodies: bytes,
+        depth: group.depth,
+        encryption: Encryption::Public,
+    };
+    if bytes.len() != expected {
+        return Err(SchemeError::Length {
+            what: "group of query rows",
+            expected,
+            found: bytes.len(),
+        });
+    }
+    expand_slots(key, cursor, group, packed, (row, first), out)
+}
+
+/// The selectors from `first` on of a row of packed ciphertexts whose length is checked.
+fn expand_slots(
+    key: &ExpandedEvaluationKey,
+    cursor: Option<&mut Cursor>,
+    group: &GroupShape,
+    packed: Packed<'_>,
+    (row, first): (usize, usize),
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
     group.shape.check_memory(first, out.len(), out)?;
     if row >= group.rows {
         return Err(SchemeError::Count {
@@ -172,12 +228,6 @@ pub fn expand_part_of_row(
     }
     let set = group.shape.set;
     set.require("evaluation key", key.parameter_set())?;
-    let (seed, bodies) = split_seed(bytes, group.bytes(), "group of query rows")?;
-    let packed = Packed {
-        seed,
-        bodies,
-        depth: group.depth,
-    };
     let slot = group.slots().first(row) + first * group.shape.gadget.levels.get() as usize;
     let out = out.values_mut();
     match cursor {
@@ -195,32 +245,61 @@ pub(super) fn encrypt(
     exponent: impl Fn(usize, usize) -> Option<usize>,
 ) -> Result<Vec<u8>, SchemeError> {
     let packing = group.check()?;
-    let GroupShape { shape, depth, .. } = group;
-    shape.set.require("secret key", key.parameter_set())?;
+    let set = group.shape.set;
+    set.require("secret key", key.parameter_set())?;
     count("rows", group.rows, rows)?;
+    group.slots().encrypt(key, packing, |plaintexts| {
+        write(group, exponent, plaintexts);
+    })
+}
+
+/// Encrypts rows of selector bits under a public key. Gives exactly the bytes of
+/// [`GroupShape::bytes_under`].
+pub(super) fn encrypt_group_under(
+    key: &PublicKey,
+    group: &GroupShape,
+    rows: &[&Vec<bool>],
+) -> Result<Vec<u8>, SchemeError> {
+    group.check()?;
+    let set = group.shape.set;
+    set.require("public key", key.parameter_set())?;
+    count("rows", group.rows, rows.len())?;
+    let count = |row: &&Vec<bool>| count("selector bits", group.shape.selectors, row.len());
+    rows.iter().try_for_each(count)?;
+    let mut plaintexts = Zeroizing::new(vec![0; group.ciphertexts() * set.ring.polynomial_size]);
+    let bit = |row: usize, selector: usize| rows[row][selector].then_some(0);
+    write(group, bit, &mut plaintexts);
+    Ok(key.encrypt(&plaintexts)?.to_bytes())
+}
+
+/// Writes the messages of all slots, N words a ciphertext.
+fn write(
+    group: &GroupShape,
+    exponent: impl Fn(usize, usize) -> Option<usize>,
+    plaintexts: &mut [u64],
+) {
+    let GroupShape { shape, depth, rows } = group;
     let size = shape.set.ring.polynomial_size;
     let slots = group.slots();
-    slots.encrypt(key, packing, |plaintexts| {
-        for row in 0..rows {
-            let mut slot = slots.first(row);
-            for selector in 0..shape.selectors {
-                let monomial = exponent(row, selector);
-                for level in 0..shape.gadget.levels.get() as usize {
-                    if let Some(exponent) = monomial {
-                        let (ciphertext, coefficient) = slots.place(slot);
-                        let position = (coefficient + exponent) % (2 * size);
-                        let scaled = 1u64 << (shape.factor_log2(level) - depth.levels());
-                        plaintexts[ciphertext * size + position % size] = if position < size {
-                            scaled
-                        } else {
-                            scaled.wrapping_neg()
-                        };
-                    }
-                    slot += 1;
+    for row in 0..*rows {
+        let mut slot = slots.first(row);
+        for selector in 0..shape.selectors {
+            let monomial = exponent(row, selector);
+            for level in 0..shape.gadget.levels.get() as usize {
+                if let Some(exponent) = monomial {
+                    let (ciphertext, coefficient) = slots.place(slot);
+                    let position = (coefficient + exponent) % (2 * size);
+                    let scaled = 1u64 << (shape.factor_log2(level) - depth.levels());
+                    plaintexts[ciphertext * size + position % size] = if position < size {
+                        scaled
+                    } else {
+                        scaled.wrapping_neg()
+                    };
                 }
+                slot += 1;
             }
         }
-    })
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::{
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
 use crate::parameters::{Depth, ParameterSet};
+use crate::public::Encryption;
 use cipherfn_program::QuantiseError;
 use cipherfn_protocol::specs::{Encoding, Transport};
 use std::sync::Arc;
@@ -37,14 +38,22 @@ pub enum InputValues {
     Tables(Arc<[Vec<u64>]>),
 }
 
-/// How rows lie together in a query: their packed selectors share ciphertexts, whatever else they
-/// have stands side by side, input by input.
+/// How rows lie together in a query: their packed selectors share ciphertexts, under a public key
+/// feature vectors as well, whatever else they have stands side by side, input by input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupForm {
     /// Levels that packed ciphertexts are expanded by.
     pub depth: Depth,
     /// Number of rows.
     pub rows: usize,
+    /// What they are encrypted with.
+    pub encryption: Encryption,
+}
+
+/// Ciphertexts of some rows, and rows that one of them has room for.
+struct Shared {
+    ciphertexts: usize,
+    rows_a_ciphertext: usize,
 }
 
 /// Rows at most that share ciphertexts where each needs more than one: what the last one wastes is
@@ -60,22 +69,37 @@ impl GroupForm {
                 None => Depth::new(0),
             },
             rows: 1,
+            encryption: Encryption::Secret,
+        }
+    }
+
+    /// The same under a public key.
+    pub const fn single_under(set: &ParameterSet) -> Self {
+        Self {
+            encryption: Encryption::Public,
+            ..Self::single(set)
         }
     }
 
     /// The fewest rows that need as few ciphertexts a row as any, in at most `limit` bytes: those
     /// that fill one where it has room for several, one where nothing is shared.
     pub fn fullest(set: &ParameterSet, shapes: &[InputShape], limit: usize) -> Self {
-        let single = Self::single(set);
-        let groups = |rows| {
+        Self::single(set).filled(shapes, limit)
+    }
+
+    /// [`Self::fullest`] of this form, whatever its rows.
+    #[must_use]
+    pub fn filled(self, shapes: &[InputShape], limit: usize) -> Self {
+        let single = Self { rows: 1, ..self };
+        let shared = |rows| {
             let form = Self { rows, ..single };
-            shapes.iter().filter_map(move |shape| shape.group(form))
+            shapes.iter().filter_map(move |shape| shape.shared(form))
         };
-        let most = groups(1).map(|group| match group.ciphertexts() {
+        let most = shared(1).map(|shared| match shared.ciphertexts {
             0 => 1,
-            _ => group.rows_a_ciphertext().max(ROWS_OF_LARGE),
+            _ => shared.rows_a_ciphertext.max(ROWS_OF_LARGE),
         });
-        let ciphertexts = |rows| groups(rows).map(|group| group.ciphertexts()).sum::<usize>();
+        let ciphertexts = |rows| shared(rows).map(|shared| shared.ciphertexts).sum::<usize>();
         let mut best = single;
         for rows in 2..=most.max().unwrap_or(1) {
             let form = Self { rows, ..single };
@@ -129,22 +153,40 @@ impl InputShape {
     }
 
     /// Bytes of its part of a group of rows.
-    pub const fn group_bytes(&self, form: GroupForm) -> usize {
-        if let Self::Values(shape) = self {
-            return shape.bytes(form);
+    pub fn group_bytes(&self, form: GroupForm) -> usize {
+        match (self, form.encryption) {
+            (Self::Values(shape), _) => return shape.bytes(form),
+            (Self::Features(shape), Encryption::Public) => return shape.bytes_under(form.rows),
+            _ => {}
         }
-        match self.group(form) {
-            Some(group) => group.bytes(),
-            None => self.row_bytes().saturating_mul(form.rows),
+        match (self.group(form), form.encryption) {
+            (Some(group), Encryption::Secret) => group.bytes(),
+            (Some(group), Encryption::Public) => group.bytes_under(),
+            (None, _) => self.row_bytes().saturating_mul(form.rows),
         }
     }
 
     /// Whether rows share ciphertexts.
-    pub const fn is_shared(&self) -> bool {
+    pub const fn is_shared(&self, encryption: Encryption) -> bool {
         match self {
             Self::Selectors(shape) => matches!(shape.transport, Transport::Packed),
             Self::Values(_) => true,
-            Self::Features(_) | Self::Tables(_) => false,
+            Self::Features(_) => matches!(encryption, Encryption::Public),
+            Self::Tables(_) => false,
+        }
+    }
+
+    /// The ciphertexts that rows share.
+    fn shared(&self, form: GroupForm) -> Option<Shared> {
+        match (self, form.encryption) {
+            (Self::Features(shape), Encryption::Public) => Some(Shared {
+                ciphertexts: shape.ciphertexts_under(form.rows),
+                rows_a_ciphertext: shape.rows_under(),
+            }),
+            _ => self.group(form).map(|group| Shared {
+                ciphertexts: group.ciphertexts(),
+                rows_a_ciphertext: group.rows_a_ciphertext(),
+            }),
         }
     }
 
@@ -163,7 +205,7 @@ impl InputShape {
     }
 
     /// What it takes, in words.
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self {
             Self::Selectors(shape) => format!("{} selector bits", shape.selectors),
             Self::Features(shape) => format!("{} features", shape.features),

@@ -56,7 +56,7 @@ impl LinearQueryShape {
     }
 
     /// Body coefficients that travel of a ciphertext with `features` features.
-    const fn body_len(&self, features: usize) -> usize {
+    pub(super) const fn body_len(&self, features: usize) -> usize {
         if features == 0 {
             return 0;
         }
@@ -78,7 +78,7 @@ impl LinearQueryShape {
 
     /// Positions of these coefficients, in the order of travel: up from 0, then those below 0,
     /// which wrap around to the end. Of features together, up from 0.
-    fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
         let (size, len) = (self.set.ring.polynomial_size, self.body_len(features));
         let below = match self.form {
             FeatureForm::Apart => self.stride.saturating_sub(1).min(len),
@@ -95,15 +95,23 @@ impl LinearQueryShape {
     }
 
     /// Distance in coefficients of the features of a ciphertext.
-    const fn feature_spacing(&self) -> usize {
+    pub(super) const fn feature_spacing(&self) -> usize {
         match self.form {
             FeatureForm::Apart => self.stride,
             FeatureForm::Together => 1,
         }
     }
 
+    /// Coefficients in which features may stand.
+    pub(super) const fn room(&self) -> usize {
+        match self.form {
+            FeatureForm::Apart => self.set.ring.polynomial_size,
+            FeatureForm::Together => self.stride,
+        }
+    }
+
     /// Number of features of each ciphertext.
-    fn blocks(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = usize> {
         (0..self.ciphertexts()).map(|index| self.block.min(self.features - index * self.block))
     }
 
@@ -116,7 +124,7 @@ impl LinearQueryShape {
         }
     }
 
-    fn check(&self) -> Result<(), SchemeError> {
+    pub(super) fn check(&self) -> Result<(), SchemeError> {
         let problem = |problem| Err(shape_error(self.set, "linear query", problem));
         if self.features == 0 || self.features > MAX_FEATURES {
             return problem(format!("{} features", self.features));
@@ -125,10 +133,7 @@ impl LinearQueryShape {
             .block
             .saturating_sub(1)
             .saturating_mul(self.feature_spacing());
-        let room = match self.form {
-            FeatureForm::Apart => self.set.ring.polynomial_size,
-            FeatureForm::Together => self.stride,
-        };
+        let room = self.room();
         let divides = || self.set.ring.polynomial_size.is_multiple_of(self.stride);
         if self.block == 0
             || self.stride == 0

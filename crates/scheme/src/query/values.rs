@@ -10,6 +10,7 @@ use crate::expand::{self, Packed, SlotForm};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::operations::pack;
 use crate::parameters::ParameterSet;
+use crate::public::Encryption;
 
 /// Most values of a row.
 const MAX_VALUES: usize = 1 << 16;
@@ -106,6 +107,7 @@ pub fn expand_values(
         seed,
         bodies,
         depth: form.depth,
+        encryption: Encryption::Secret,
     };
     let slot = shape.slots(form).first(row);
     let out = out.values_mut();

@@ -24,6 +24,7 @@ fn progress() -> Progress {
                 row_len: 9,
                 group: None,
                 packed: true,
+                public: false,
             },
             outcomes: vec![Ok(Vec::new()), Err("why".to_owned())],
             packed: vec![4; 9],

@@ -10,6 +10,8 @@ use super::*;
 use crate::noise::{expanded, key_switch, scheme_switch};
 use crate::parameters::{Depth, MIN_DEPTH, Packing};
 use crate::polynomial::expansion_exponent;
+use crate::public::{CIPHERTEXT_BITS, Encryption};
+use crate::query::fits_packed;
 use spectrum::largest_eigenvalues;
 
 mod spectrum;
@@ -25,6 +27,9 @@ struct RowError<'a> {
     packing: &'a Packing,
     depth: Depth,
     key: Vec<u64>,
+    /// What the query is encrypted with. The predicted mean square is that under the secret key either
+    /// way.
+    encryption: Encryption,
 }
 
 impl RowError<'_> {
@@ -35,7 +40,73 @@ impl RowError<'_> {
 
     /// Share of a mask row's variance that is the body row's error times the key: the trace.
     fn share(&self) -> f64 {
-        1.0 - scheme_switch(self.set, self.packing.scheme_switch).get() / self.mask()
+        let secret = 1.0 - scheme_switch(self.set, self.packing.scheme_switch).get() / self.mask();
+        match self.encryption {
+            Encryption::Secret => secret,
+            Encryption::Public => secret + self.more(),
+        }
+    }
+
+    /// What a query under a public key adds to that share: the trace of its own part, less that of one
+    /// under the secret key. The levels take of a query its coefficients at multiples of 2^depth, times
+    /// 2^depth.
+    fn more(&self) -> f64 {
+        let size = self.set.ring.polynomial_size;
+        let step = 1 << self.depth.levels();
+        let unit = |position: usize| {
+            let mut unit = vec![0.0; size];
+            unit[position] = 1.0;
+            unit
+        };
+        // |X s|^2 by coefficient: the products of s with its own images.
+        let own = self.times_key(&self.times_key(&unit(0), false), true);
+        let squares = |taken: &[(usize, f64)]| -> f64 {
+            let products = taken.iter().flat_map(|(i, x)| {
+                let own = &own;
+                taken.iter().map(move |(j, y)| {
+                    x * y
+                        * if i >= j {
+                            own[i - j]
+                        } else {
+                            -own[size + i - j]
+                        }
+                })
+            });
+            products.sum()
+        };
+        let taken = |values: &[f64]| -> Vec<(usize, f64)> {
+            let all = values.iter().copied().enumerate().step_by(step);
+            all.collect()
+        };
+        // Errors of mask and second mask meet the key once more, before the levels take them.
+        let key = self.times_key(&unit(0), false);
+        let columns = (0..size).map(|shift| {
+            let column: Vec<f64> = (0..size)
+                .map(|i| {
+                    if i >= shift {
+                        key[i - shift]
+                    } else {
+                        -key[size + i - shift]
+                    }
+                })
+                .collect();
+            squares(&taken(&column))
+        });
+        let under_key: f64 = columns.sum();
+        let plain = (size / step) as f64 * squares(&[(0, 1.0)]);
+        let (own, mask) = self.public_parts();
+        let secret = fresh(self.set) + rounding(self.packing.query_body_bits);
+        let trace = plain * (own.get() - secret.get()) + under_key * mask.get();
+        (step * step) as f64 * trace / (size as f64 * self.mask())
+    }
+
+    /// Variances of the parts of an error under a public key: that which is the same for all coefficients and
+    /// independent, and that which is multiplied by the key.
+    fn public_parts(&self) -> (Variance, Variance) {
+        let size = self.set.ring.polynomial_size as f64;
+        let word = fresh(self.set) + rounding(CIPHERTEXT_BITS);
+        let own = size * (fresh(self.set) + rounding(self.set.ring.body_bits)) + word;
+        (own, word)
     }
 
     /// `C x`, with `C = sum over levels j of A_j A_j^T V_j`, where `A_j` takes level j's error through
@@ -65,8 +136,23 @@ impl RowError<'_> {
             let scaled = values.into_iter().map(|value| value * variance.get());
             scaled.collect()
         };
-        let query = fresh(self.set) + rounding(self.packing.query_body_bits);
-        let mut up = scaled(down.pop().unwrap(), query);
+        let query = down.pop().unwrap();
+        let mut up = match self.encryption {
+            Encryption::Secret => {
+                let secret = fresh(self.set) + rounding(self.packing.query_body_bits);
+                scaled(query, secret)
+            }
+            Encryption::Public => {
+                let (own, mask) = self.public_parts();
+                let under_key = self.times_key(&self.times_key(&query, true), false);
+                let mut up = scaled(query, own);
+                let under_key = scaled(under_key, mask);
+                up.iter_mut()
+                    .zip(under_key)
+                    .for_each(|(up, more)| *up += more);
+                up
+            }
+        };
         for (level, gadget) in (0..self.depth.levels()).zip(self.packing.key_switch) {
             up = plus_image(&up, level, false);
             let own = scaled(down.pop().unwrap(), key_switch(self.set, *gadget));
@@ -217,11 +303,19 @@ fn row_errors(seeds: &str) -> impl Iterator<Item = RowError<'static>> {
     reproducible::seeds(seeds);
     packed_sets().flat_map(|set| {
         let packing = set.packing().unwrap();
-        (MIN_DEPTH.levels()..=packing.depth().levels()).map(move |depth| RowError {
-            set,
-            packing,
-            depth: Depth::new(depth),
-            key: SecretKey::generate(set).unwrap().coefficients().to_vec(),
+        (MIN_DEPTH.levels()..=packing.depth().levels()).flat_map(move |depth| {
+            let key = SecretKey::generate(set).unwrap().coefficients().to_vec();
+            let encryptions = [Encryption::Secret, Encryption::Public];
+            let encryptions = encryptions.into_iter().filter(move |encryption| {
+                *encryption == Encryption::Secret || fits_packed(set, packing)
+            });
+            encryptions.map(move |encryption| RowError {
+                set,
+                packing,
+                depth: Depth::new(depth),
+                key: key.clone(),
+                encryption,
+            })
         })
     })
 }
@@ -236,9 +330,16 @@ fn margins_hold_the_tail_of_the_mixture() {
         let found = normal.tail(deviations(-40.0 - more));
         assert!((found + 40.0 + more).abs() < 0.2, "{found}");
     }
-    for error in row_errors("mixture") {
+    // Of a public key's query the levels take the more the deeper they are.
+    let told = |error: &RowError<'_>| {
+        error.encryption == Encryption::Secret || error.depth == error.packing.depth()
+    };
+    for error in row_errors("mixture").filter(told) {
         let spectrum = error.spectrum();
-        let name = format!("{} at depth {}", error.set.name, error.depth);
+        let name = format!(
+            "{} at depth {}, {:?} key",
+            error.set.name, error.depth, error.encryption
+        );
         println!(
             "{name}: eigenvalues {:.3?}, deviation {:.3}",
             &spectrum.largest[..5],
@@ -275,7 +376,9 @@ fn margins_hold_on_average_over_keys() {
                     let bound =
                         deviations(-40.0 - more) * margin(error.set, Transport::Packed, rows, more);
                     let found = Mixture::of(&error, &spectrum, rows).tail(bound) + more;
-                    let case = (error.set.name, error.depth, rows as usize, more as usize);
+                    let public = error.encryption == Encryption::Public;
+                    let rows = rows as usize;
+                    let case = (error.set.name, public, error.depth, rows, more as usize);
                     *failures.entry(case).or_insert(0.0) += found.exp2() / SAMPLE as f64;
                 }
             }
@@ -292,10 +395,14 @@ fn margins_hold_on_average_over_keys() {
 /// kurtosis 9, so its deviation is known within 7 %, and differs by some more between keys.
 #[test]
 fn the_mean_square_of_mask_rows_varies_as_the_mixture_says() {
-    for error in row_errors("mixture").filter(|error| error.depth == error.packing.depth()) {
+    let deepest = |error: &RowError<'_>| error.depth == error.packing.depth();
+    for error in row_errors("mixture").filter(deepest) {
         let squares = (0..KEYS).flat_map(|_| {
             let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
-            let keyed = Expanded::new(error.set, gadget, Transport::Packed, 32);
+            let keyed = match error.encryption {
+                Encryption::Secret => Expanded::new(error.set, gadget, Transport::Packed, 32),
+                Encryption::Public => Expanded::under_public_key(error.set, gadget, 32),
+            };
             let predicted = error.mask();
             let square = move |slot: usize| {
                 let errors = keyed.row_errors(slot / 4, slot % 4, 0);
@@ -313,8 +420,8 @@ fn the_mean_square_of_mask_rows_varies_as_the_mixture_says() {
         let deviation = (squares.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
         let expected = error.spectrum().deviation();
         println!(
-            "{}: mean square {mean:.2} +- {deviation:.3}, expected +- {expected:.3}",
-            error.set.name
+            "{}, {:?} key: mean square {mean:.2} +- {deviation:.3}, expected +- {expected:.3}",
+            error.set.name, error.encryption
         );
         assert!(
             (0.75..1.3).contains(&(deviation / expected)),

@@ -5,7 +5,7 @@ use crate::fourier::Transform;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::noise;
 use crate::parameters::{Depth, ParameterSet};
-use crate::query::{Cursor, GroupForm};
+use crate::query::{Cursor, Encryption, GroupForm};
 use crate::random::reproducible;
 use crate::testing::{check, phases};
 
@@ -24,7 +24,11 @@ fn shape(values: usize) -> ValueShape {
 
 fn form(rows: usize) -> GroupForm {
     let depth = Depth::new(11);
-    GroupForm { depth, rows }
+    GroupForm {
+        depth,
+        rows,
+        encryption: Encryption::Secret,
+    }
 }
 
 fn value(row: usize, index: usize) -> u64 {
@@ -130,6 +134,7 @@ fn what_does_not_fit_is_refused() {
     let shallow = GroupForm {
         depth: Depth::new(8),
         rows: 1,
+        encryption: Encryption::Secret,
     };
     let found = refused(shape(2), shallow, &rows(1, 2));
     assert!(found.contains("a depth of 8"), "{found}");

@@ -55,11 +55,10 @@ async fn joint_trainings_run_out() {
     let (status, name) = (alice.status().await, name("risk"));
     let uploaded = alice.service.upload_beside(&status, None, named(), |_| ());
     let uploaded = uploaded.await.expect("declared");
-    let key = (alice.secret.id(), super::set().tag());
     let another = async || {
         alice
             .service
-            .declare_training((&name, training.hash()), key)
+            .declare_training((&name, training.hash()), &alice.public)
             .await
     };
     let kind = |error: &ServiceError| error.problem().map(|problem| problem.kind);
