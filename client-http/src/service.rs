@@ -31,6 +31,7 @@ mod manifest;
 mod options;
 mod pace;
 mod predict;
+mod problems;
 mod register;
 mod retry;
 mod send;
@@ -43,6 +44,7 @@ mod transfer;
 mod transport;
 mod upload;
 mod uploaded;
+mod words;
 
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};

@@ -1,11 +1,9 @@
 //! What can go wrong with a service.
 
-mod problems;
-mod words;
-
-pub use words::Skew;
+pub use super::words::Skew;
 
 use super::manifest::ManifestError;
+use super::words::{after, quoted, refusal, request_id};
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::training::DescentError;
@@ -18,7 +16,6 @@ use cipherfn_protocol::api::{ModelName, Problem};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_training::TrainingError;
-use words::{after, quoted, refusal, request_id};
 
 /// Why a service did not do what was asked. Messages hold no token, no signature and no presigned
 /// URL.

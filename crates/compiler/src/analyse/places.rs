@@ -8,6 +8,7 @@
 mod estimators;
 mod features;
 mod layers;
+mod preparation;
 mod stacked;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,9 @@ use super::lookups::FormwisePass;
 use super::maxima::Maxima;
 use super::place::Place;
 use crate::error::CompileError;
-use crate::ir::{Combination, EstimatorCall, Function, Ir};
-use crate::options::Combiner;
-use cipherfn_program::{BinaryFunction, EntryKind, Op, ValueId};
+use crate::ir::{Combination, EstimatorCall, Ir};
+use cipherfn_program::{EntryKind, Op, ValueId};
+use preparation::preparation;
 use std::rc::Rc;
 
 /// Where all values lie.
@@ -60,87 +61,6 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
         places,
         made: pass.made,
     })
-}
-
-/// What the arguments of estimators are computed from, but for distances: a matrix product there prepares the
-/// row, as principal components do. Not so one of a nonlinear function of another one: that is the layer of a
-/// network, or a kernel machine, before the estimator (stacking), and its weights are the server's. Where the
-/// server evaluates trees over other estimators, products of anything that is not linear in the columns are.
-fn preparation(ir: &Ir) -> Vec<bool> {
-    let stated = ir.estimators.iter();
-    let stated = stated.filter(|own| !matches!(own.function, Function::Nearest(_)));
-    let mut open: Vec<ValueId> = stated.map(|estimator| estimator.argument).collect();
-    let forms = forms(ir);
-    let at_server = ir.combiner == Combiner::Server;
-    let is_layer = |form: Form| match form {
-        Form::Activated => true,
-        Form::Nonlinear => at_server,
-        Form::Elementwise | Form::Mixed => false,
-    };
-    let mut prepares = vec![false; forms.len()];
-    while let Some(id) = open.pop() {
-        let op = ir.step(id).map(|step| &step.op);
-        if let Some(Op::MatMul { left, .. }) = op
-            && is_layer(forms[left.index()])
-        {
-            continue;
-        }
-        let goes_on = op.is_some_and(is_linear) || !at_server;
-        if !std::mem::replace(&mut prepares[id.index()], true) && goes_on {
-            open.extend(ir.arguments(id));
-        }
-    }
-    prepares
-}
-
-fn is_linear(op: &Op) -> bool {
-    is_candidate(op) || matches!(op, Op::Cast { .. })
-}
-
-/// What a value is of the columns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Form {
-    /// Each entry affine in entries, by constants that stand beside them.
-    Elementwise,
-    /// Affine, with matrix products.
-    Mixed,
-    /// A nonlinear function of what is affine in single columns.
-    Nonlinear,
-    /// A nonlinear function of matrix products, or an estimator's result.
-    Activated,
-}
-
-/// The form of each value.
-fn forms(ir: &Ir) -> Vec<Form> {
-    let mut forms = vec![Form::Elementwise; ir.first_step()];
-    forms[ir.results().index()] = Form::Activated;
-    for step in ir.program.steps() {
-        let of = |id: ValueId| forms[id.index()];
-        let arguments = step.op.arguments();
-        let widest = arguments.iter().map(|id| of(*id)).max();
-        let widest = widest.unwrap_or(Form::Elementwise);
-        // Products of two values of the row are no affine function of either.
-        let known = |id: &&ValueId| ir.program.constant_value(**id).is_none();
-        let is_product = match &step.op {
-            Op::MatMul { .. } => true,
-            Op::Binary { function, .. } => {
-                matches!(function, BinaryFunction::Mul | BinaryFunction::Div)
-            }
-            _ => false,
-        };
-        let is_affine =
-            is_linear(&step.op) && !(is_product && arguments.iter().filter(known).count() > 1);
-        forms.push(match (is_affine, widest) {
-            (true, Form::Elementwise) if matches!(step.op, Op::MatMul { .. }) => Form::Mixed,
-            (true, widest) => widest,
-            (false, Form::Elementwise | Form::Nonlinear) => match step.op {
-                Op::Constant(_) => Form::Elementwise,
-                _ => Form::Nonlinear,
-            },
-            (false, Form::Mixed | Form::Activated) => Form::Activated,
-        });
-    }
-    forms
 }
 
 /// Values behind the estimators that only affine ones were computed from are of no use any more.

@@ -1,4 +1,4 @@
-//! Parts of the messages.
+//! Parts of the messages of errors.
 
 use cipherfn_protocol::api::Problem;
 use std::fmt;

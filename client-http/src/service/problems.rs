@@ -1,6 +1,6 @@
 //! Problems of a service, in the words of what was asked for.
 
-use super::ServiceError;
+use super::error::ServiceError;
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_protocol::message::KeyId;
 
