@@ -5,7 +5,7 @@
 # its evaluation key is not kept. v3 has v2's specs of the tree with decimals, and a bundle of look-ups with empty specs, by hand; `network` is `mlp_bc`
 # under v2's keys of the wide set, without its bundle of 800 KB; `frame` is three rows under the same keys, and a plan's answer;
 # `relations` has the specs of `tests/networks/prices.onnx` with its training rows;
-# `rows.public` is three rows of `dt_bc` (compact) under a public key of v1's secret key;
+# `linear.public` is three rows of `logreg_bc` (compact, `--precision 10`) under a public key of v1's secret key;
 # `sums` is two owners' rows, added, under `public.cfu`, which is of those keys, too;
 # `prices` and the grants were made by other implementations of their formats.
 set -euo pipefail

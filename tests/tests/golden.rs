@@ -208,15 +208,15 @@ fn specs_of_format_6_keep_their_bytes() {
     assert!(remark.contains("do not relate"), "{remark}");
 }
 
-/// Rows of a tree that were encrypted under a public key of the same secret key: the reply has its query's
+/// Rows of a linear model that were encrypted under a public key of the same secret key: the reply has its query's
 /// version, and decrypts to the same predictions.
 #[test]
 fn rows_under_a_public_key_keep_their_form() {
-    let (query, file) = (v3("rows.public.cfq"), v3("rows.public.cfn"));
+    let (query, file) = (v3("linear.public.cfq"), v3("linear.public.cfn"));
     let client = Client::from_specs(&bundle::read(&file).unwrap().specs).unwrap();
-    let server = Server::new(&file, Some(&self::file("evaluation.cfk"))).unwrap();
-    let expected = String::from_utf8(v3("rows.public.predictions.csv")).unwrap();
-    for reply in [v3("rows.public.cfr"), server.answer(&query).unwrap()] {
+    let server = Server::new(&file, None).unwrap();
+    let expected = String::from_utf8(v3("linear.public.predictions.csv")).unwrap();
+    for reply in [v3("linear.public.cfr"), server.answer(&query).unwrap()] {
         assert_eq!(decrypt(&client, &secret(), &reply).unwrap(), expected);
     }
     let mut again = Vec::new();

@@ -7,6 +7,7 @@ mod frame_names;
 mod frame_stages;
 mod frame_sums;
 mod frames;
+mod layers;
 mod leaves;
 mod public_keys;
 mod service;

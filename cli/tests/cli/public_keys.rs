@@ -9,12 +9,23 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     serde_json::from_str(&success(&sandbox.run(&arguments))).unwrap()
 }
 
+/// A linear model with as few bits as rows under a public key have.
+fn of_ten_bits(sandbox: &Sandbox) -> &'static str {
+    let model = library_model("linreg_diabetes");
+    let [onnx, train] = ["model.onnx", "train.csv"].map(|name| model.join(name));
+    let (onnx, train) = (onnx.to_str().unwrap(), train.to_str().unwrap());
+    let compile = ["compile", onnx, "--calibration", train, "--target"];
+    let rest = ["target", "--precision", "10", "-o", "m.cfn"];
+    success(&sandbox.run(&[&compile[..], &rest].concat()));
+    "m.cfn"
+}
+
 /// The key holder makes a public key, a source encrypts under it and keeps nothing, the service answers,
 /// and the holder decrypts what its own query would have given, within the stated precision.
 #[test]
 fn rows_of_a_source_are_decrypted_by_the_key_holder() {
     let (holder, source) = (Sandbox::new(), Sandbox::new());
-    let bundle = compiled("linreg_diabetes");
+    let bundle = of_ten_bits(&holder);
     success(&holder.run(&["specs", bundle, "-o", "s.json"]));
     let key = ["public-key", "s.json", "--keys", "keys", "-o", "public.cfu"];
     let made = json(&holder, &key);
@@ -139,13 +150,16 @@ fn models_and_keys_that_do_not_fit_are_refused() {
         "t.cfn",
     ]));
     success(&sandbox.run(&["specs", "t.cfn", "-o", "t.json"]));
-    success(&sandbox.run(&["specs", compiled("linreg_diabetes"), "-o", "l.json"]));
+    success(&sandbox.run(&["specs", of_ten_bits(&sandbox), "-o", "l.json"]));
     let error = failure(&sandbox.run(&["public-key", "t.json", "--keys", "keys", "-o", "t.cfu"]));
     assert!(
         error.contains("cannot be encrypted under a public key"),
         "{error}"
     );
     assert!(!sandbox.path("t.cfu").exists());
+    success(&sandbox.run(&["specs", compiled("linreg_diabetes"), "-o", "d.json"]));
+    let error = failure(&sandbox.run(&["public-key", "d.json", "--keys", "keys", "-o", "t.cfu"]));
+    assert!(error.contains("--precision 10"), "{error}");
     success(&sandbox.run(&["statistics", "key", "--keys", "keys", "-o", "s.cfu"]));
     sandbox.write("rows.csv", "");
     let encrypt = |key| {

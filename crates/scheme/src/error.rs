@@ -153,7 +153,7 @@ pub enum SchemeError {
     },
     /// An input of rows that the holder of the secret key alone can encrypt.
     #[error(
-        "{input} cannot be encrypted under a public key: {reason}; encrypt rows for this model with the key ring, or compile the model so that they can be (docs/public-keys.md)"
+        "{input} cannot be encrypted under a public key: {reason}; encrypt rows for this model with the key ring, or compile it with fewer bits (--precision 10) or in another profile (docs/public-keys.md)"
     )]
     NotPublic {
         /// What the input takes.

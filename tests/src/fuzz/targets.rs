@@ -381,7 +381,7 @@ static STATISTICS: LazyLock<(StatisticsSpec, SecretKey)> = LazyLock::new(|| {
 
 /// A model that takes rows under a public key.
 static LINEAR: LazyLock<Model> = LazyLock::new(|| {
-    let path = golden().with_file_name("v2").join("linear.cfn");
+    let path = golden().with_file_name("v3").join("linear.public.cfn");
     let file = std::fs::read(path).expect("golden files exist");
     Model::new(&cipherfn_engine::bundle::read(&file).expect("a bundle")).expect("a model")
 });

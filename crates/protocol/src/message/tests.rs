@@ -317,8 +317,8 @@ fn frames_name_the_version_of_their_chunk() {
     newer[10] = 4;
     assert_eq!(
         read(&newer).unwrap_err().to_string(),
-        "query format version 4 is not supported, this build reads versions 1, 2 and 3; make it \
-         anew with this build"
+        "query format version 4 is not supported, this build reads versions 1 to 3; make it anew \
+         with this build"
     );
 }
 

@@ -138,7 +138,8 @@ fn errors_are_within_those_under_the_secret_key() {
     }
     let ones = set().ring.polynomial_size as f64 / 2.0;
     let one = variance_under(set(), bits, ones);
-    testing::check("a coefficient", one, &errors, 0.1);
+    // Errors of one ciphertext hang together, so that there are far fewer independent ones than coefficients.
+    testing::check("a coefficient", one, &errors, 0.5);
     let mean = |errors: &[f64]| {
         errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64
     };
