@@ -10,47 +10,79 @@ use cipherfn_scheme::query::{self, GroupForm, InputShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use std::io::Write;
 
-/// What rows are encrypted with.
-#[derive(Clone, Copy)]
-pub(crate) enum RowKey<'a> {
-    Secret(&'a SecretKey),
-    Public(&'a PublicKey),
-}
-
-impl RowKey<'_> {
+/// What rows are encrypted with. A trait, so that a program that has no public keys, as a browser's, has none of
+/// their code.
+pub(crate) trait RowKey: Copy + Sync {
     /// Id of the secret key that decrypts.
-    pub(crate) const fn id(self) -> KeyId {
-        match self {
-            Self::Secret(key) => key.id(),
-            Self::Public(key) => key.id(),
-        }
-    }
+    fn id(self) -> KeyId;
 
-    pub(crate) const fn parameter_set(self) -> &'static ParameterSet {
-        match self {
-            Self::Secret(key) => key.parameter_set(),
-            Self::Public(key) => key.parameter_set(),
-        }
-    }
+    fn parameter_set(self) -> &'static ParameterSet;
 
     /// A row alone.
-    pub(crate) const fn single(self) -> GroupForm {
-        match self {
-            Self::Secret(key) => GroupForm::single(key.parameter_set()),
-            Self::Public(key) => GroupForm::single_under(key.parameter_set()),
-        }
+    fn single(self) -> GroupForm;
+
+    /// How the rows of a long query share ciphertexts.
+    fn group(self, client: &Client) -> GroupForm;
+
+    fn encrypt(
+        self,
+        shapes: &[InputShape],
+        form: GroupForm,
+        rows: &[EncodedRow],
+    ) -> Result<Vec<u8>, SchemeError>;
+}
+
+impl RowKey for &SecretKey {
+    fn id(self) -> KeyId {
+        SecretKey::id(self)
     }
 
-    pub(crate) fn encrypt(
+    fn parameter_set(self) -> &'static ParameterSet {
+        SecretKey::parameter_set(self)
+    }
+
+    fn single(self) -> GroupForm {
+        GroupForm::single(self.parameter_set())
+    }
+
+    fn group(self, client: &Client) -> GroupForm {
+        client.group
+    }
+
+    fn encrypt(
         self,
         shapes: &[InputShape],
         form: GroupForm,
         rows: &[EncodedRow],
     ) -> Result<Vec<u8>, SchemeError> {
-        match self {
-            Self::Secret(key) => query::encrypt_rows(key, shapes, form, rows),
-            Self::Public(key) => query::encrypt_rows_under(key, shapes, form, rows),
-        }
+        query::encrypt_rows(self, shapes, form, rows)
+    }
+}
+
+impl RowKey for &PublicKey {
+    fn id(self) -> KeyId {
+        PublicKey::id(self)
+    }
+
+    fn parameter_set(self) -> &'static ParameterSet {
+        PublicKey::parameter_set(self)
+    }
+
+    fn single(self) -> GroupForm {
+        GroupForm::single_under(self.parameter_set())
+    }
+
+    fn group(self, client: &Client) -> GroupForm {
+        client.group_under()
+    }
+
+    fn encrypt(
+        self,
+        shapes: &[InputShape],
+        form: GroupForm,
+        rows: &[EncodedRow],
+    ) -> Result<Vec<u8>, SchemeError> {
+        query::encrypt_rows_under(self, shapes, form, rows)
     }
 }
 
@@ -104,8 +136,8 @@ impl Client {
                 }
             })
         };
-        let key = (RowKey::Public(key), nonce);
-        let (rows, marks) = self.write_query(key, rows, refuse, &mut out, &mut progress)?;
+        let (rows, marks) =
+            self.write_query((key, nonce), rows, refuse, &mut out, &mut progress)?;
         Ok(Encrypted {
             nonce,
             rows,
@@ -118,14 +150,6 @@ impl Client {
     pub fn query_bytes_under(&self, rows: usize) -> usize {
         let group = self.group_under();
         self.query_bytes_of((self.single_under(), group), rows)
-    }
-
-    /// How the rows of a long query share ciphertexts.
-    pub(crate) fn group_of(&self, key: RowKey<'_>) -> GroupForm {
-        match key {
-            RowKey::Secret(_) => self.group,
-            RowKey::Public(_) => self.group_under(),
-        }
     }
 
     fn group_under(&self) -> GroupForm {
