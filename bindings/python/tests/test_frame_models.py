@@ -179,7 +179,7 @@ def test_hashed_names_stay_names_here(dev: Dev, tmp_path: pathlib.Path) -> None:
     same(merged.collect(min_bits=None), table.join(prices(), on="sku", how="left").select("sku", "price"))
     client = cipherfn.Client(dev.url, keys=ring)
     frame.upload(client)
-    assert [own["name"] for own in client.frames()] == ["sales"]
+    assert "sales" in [own["name"] for own in client.frames()]
     kept = cf.kept(client, "sales")
     same(kept.filter(cf.col("region") == "north").group_by("paid").agg(n=cf.len()).collect(to="polars"), wanted, "paid")
     # A frame in the clear may share names where this key ring made it so; what a service says is not believed otherwise.
