@@ -9,14 +9,19 @@ fn json(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     serde_json::from_str(&success(&sandbox.run(&arguments))).unwrap()
 }
 
-/// A linear model with as few bits as rows under a public key have.
-fn of_ten_bits(sandbox: &Sandbox) -> &'static str {
-    let model = library_model("linreg_diabetes");
+/// Compiles a library's model with more options than `compiled` has.
+fn compile(sandbox: &Sandbox, model: &str, options: [&str; 2], bundle: &str) {
+    let model = library_model(model);
     let [onnx, train] = ["model.onnx", "train.csv"].map(|name| model.join(name));
     let (onnx, train) = (onnx.to_str().unwrap(), train.to_str().unwrap());
     let compile = ["compile", onnx, "--calibration", train, "--target"];
-    let rest = ["target", "--precision", "10", "-o", "m.cfn"];
-    success(&sandbox.run(&[&compile[..], &rest].concat()));
+    let rest = ["target", "-o", bundle];
+    success(&sandbox.run(&[&compile[..], &rest, &options].concat()));
+}
+
+/// A linear model with as few bits as rows under a public key have.
+fn of_ten_bits(sandbox: &Sandbox) -> &'static str {
+    compile(sandbox, "linreg_diabetes", ["--precision", "10"], "m.cfn");
     "m.cfn"
 }
 
@@ -135,20 +140,7 @@ fn rows_of_a_source_are_decrypted_by_the_key_holder() {
 #[test]
 fn models_and_keys_that_do_not_fit_are_refused() {
     let sandbox = Sandbox::new();
-    let model = library_model("dt_bc");
-    let [onnx, train] = ["model.onnx", "train.csv"].map(|name| model.join(name));
-    success(&sandbox.run(&[
-        "compile",
-        onnx.to_str().unwrap(),
-        "--calibration",
-        train.to_str().unwrap(),
-        "--target",
-        "target",
-        "--profile",
-        "keyless",
-        "-o",
-        "t.cfn",
-    ]));
+    compile(&sandbox, "dt_bc", ["--profile", "keyless"], "t.cfn");
     success(&sandbox.run(&["specs", "t.cfn", "-o", "t.json"]));
     success(&sandbox.run(&["specs", of_ten_bits(&sandbox), "-o", "l.json"]));
     let error = failure(&sandbox.run(&["public-key", "t.json", "--keys", "keys", "-o", "t.cfu"]));
