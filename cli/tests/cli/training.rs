@@ -408,9 +408,15 @@ fn by_owners(sandbox: &Sandbox, url: &str) {
             (&added["rows"], &added["most_rows"]),
             (&12.into(), &12.into())
         );
-        // All that it is for.
+        // The same table would count twice.
         let again = [&add[..], &["--input", &input], &service].concat();
-        let again = failure_json(&sandbox.run(&again));
+        let twice = failure_json(&sandbox.run(&again));
+        assert!(
+            twice.contains("12 rows were added by this grant before"),
+            "{twice}"
+        );
+        // All that it is for.
+        let again = failure_json(&sandbox.run(&[&again[..], &["--more"]].concat()));
         assert!(
             again.contains("grant-used-up") || again.contains("allows"),
             "{again}"

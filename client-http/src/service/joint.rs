@@ -103,6 +103,12 @@ impl Service {
         revoked.map_err(|error| self.joins(error))
     }
 
+    /// Where a grant of a training stands: what was added by it so far.
+    pub async fn training_grant(&self, grant: &SignedGrant) -> Result<GrantStatus, ServiceError> {
+        terms_of(grant)?;
+        self.add_pieces(grant, Vec::new()).await
+    }
+
     /// Uploads an owner's rows by a grant, and adds them to the training that it is for: all of them, or
     /// none. Number and size of what is sent depend on the program and on the number of rows alone.
     pub async fn add_training_rows(
@@ -130,10 +136,7 @@ impl Service {
                 return Err(ServiceError::BeyondGrant { what, found, most });
             }
         }
-        let mut all = GrantedPieces {
-            grant: grant.clone(),
-            pieces: Vec::new(),
-        };
+        let mut pieces = Vec::new();
         let mut sent = 0;
         loop {
             let (next, rest) = blocking(move || (rows.next(), rows)).await?;
@@ -154,10 +157,22 @@ impl Service {
             let place = (Route::GrantUploads, &declaration, folder);
             let uploaded = self.upload_declared(place, file, chunk, CHUNK).await;
             uploaded.map_err(|error| self.joins(error))?;
-            all.pieces.push(file);
+            pieces.push(file);
             sent += file.bytes;
             progress(sent);
         }
+        self.add_pieces(grant, pieces).await
+    }
+
+    async fn add_pieces(
+        &self,
+        grant: &SignedGrant,
+        pieces: Vec<ChunkFile>,
+    ) -> Result<GrantStatus, ServiceError> {
+        let all = GrantedPieces {
+            grant: grant.clone(),
+            pieces,
+        };
         let added = self.ask(Route::AddRows.path(ApiVersion::V2, ""), &all);
         added.await.map_err(|error| self.joins(error))
     }

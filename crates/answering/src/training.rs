@@ -64,7 +64,7 @@ pub struct TrainingRun {
 enum TrainingWork {
     /// Steps of descent.
     Descent(Box<Descent>),
-    /// Rows counted in leaves, those of a sum a step.
+    /// Rows counted in leaves, some of a sum a step.
     Leaves(Box<LeafPass>),
 }
 

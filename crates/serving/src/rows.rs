@@ -21,10 +21,7 @@ pub(crate) fn write(payload: &mut Vec<u8>, row: &Waiting) {
     match row {
         Ok(row) => {
             payload.push(DONE);
-            let words = row
-                .iter()
-                .flat_map(|glwe| glwe.mask.iter().chain(&glwe.body));
-            payload.extend(words.flat_map(|word| word.to_le_bytes()));
+            write_ciphertexts(payload, row);
         }
         Err(why) => {
             // No more of it would travel.
@@ -34,6 +31,14 @@ pub(crate) fn write(payload: &mut Vec<u8>, row: &Waiting) {
             payload.extend_from_slice(why.as_bytes());
         }
     }
+}
+
+/// Appends ciphertexts, one behind the other.
+pub(crate) fn write_ciphertexts(payload: &mut Vec<u8>, ciphertexts: &[Glwe]) {
+    let words = ciphertexts
+        .iter()
+        .flat_map(|glwe| glwe.mask.iter().chain(&glwe.body));
+    payload.extend(words.flat_map(|word| word.to_le_bytes()));
 }
 
 /// Bytes that are left to read.
@@ -63,15 +68,7 @@ impl<'a> Reader<'a> {
         match self.array()? {
             // Ciphertexts of no words would cost memory that no byte pays for.
             [DONE] if len.0 == 0 || len.1 == 0 => Err(Malformed("ciphertexts without words")),
-            [DONE] => {
-                let glwes = (0..count).map(|_| {
-                    Ok(Glwe {
-                        mask: self.words(len.0)?,
-                        body: self.words(len.1)?,
-                    })
-                });
-                Ok(Ok(glwes.collect::<Result<_, Malformed>>()?))
-            }
+            [DONE] => Ok(Ok(self.some(count, len)?)),
             [FAILED] => {
                 let len = self.number()? as usize;
                 let text = std::str::from_utf8(self.take(len)?);
@@ -79,6 +76,35 @@ impl<'a> Reader<'a> {
                 Ok(Err(text.to_owned()))
             }
             _ => Err(Malformed("unknown outcome")),
+        }
+    }
+
+    /// So many ciphertexts, of so many words of mask and of body.
+    fn some(&mut self, count: usize, len: (usize, usize)) -> Result<Vec<Glwe>, Malformed> {
+        let glwes = (0..count).map(|_| {
+            Ok(Glwe {
+                mask: self.words(len.0)?,
+                body: self.words(len.1)?,
+            })
+        });
+        glwes.collect()
+    }
+
+    /// Ciphertexts to the end of the bytes, as many of these dimensions.
+    pub(crate) fn ciphertexts(
+        mut self,
+        count: usize,
+        len: (usize, usize),
+    ) -> Result<Vec<Glwe>, Malformed> {
+        let ciphertexts = self.some(count, len)?;
+        self.require_end(ciphertexts)
+    }
+
+    fn require_end<T>(&self, read: T) -> Result<T, Malformed> {
+        if self.0.is_empty() {
+            Ok(read)
+        } else {
+            Err(Malformed("bytes follow its rows"))
         }
     }
 
@@ -93,11 +119,7 @@ impl<'a> Reader<'a> {
         let rows = (0..rows)
             .map(|_| self.row(count, len))
             .collect::<Result<_, _>>()?;
-        if self.0.is_empty() {
-            Ok(rows)
-        } else {
-            Err(Malformed("bytes follow its rows"))
-        }
+        self.require_end(rows)
     }
 
     pub(crate) fn words(&mut self, len: usize) -> Result<Vec<u64>, Malformed> {

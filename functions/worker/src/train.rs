@@ -1,5 +1,5 @@
 //! Jobs that train: all chunks are rows of one training, the result its state after the last step. Of counts in
-//! leaves a step is the rows of a sum.
+//! leaves a step is some rows of a sum.
 
 use crate::owners::Owners;
 use crate::work::{End, Work};

@@ -135,6 +135,57 @@ fn passes_go_on_where_they_stopped() {
     assert!(error.to_string().contains("trees of its own"), "{error}");
 }
 
+/// A sum of more rows than a step takes goes on in its middle, too: the ciphertexts so far are part of the state.
+#[test]
+fn sums_go_on_in_their_middle() {
+    let reference = reference("forest");
+    let mut forest = learned(&reference);
+    forest.trees.truncate(1);
+    let spec = spec(&reference, "classes = [\"0\", \"1\"]");
+    let training = exact(&spec.with(&forest).unwrap());
+    let rows = &rows(&training, &reference, true)[..70];
+    assert!(training.sums().rows() > rows.len());
+    let (secret, key) = keys();
+    let secret = Arc::new(secret);
+    let encrypted = LeafRowsEncryption::new(Arc::clone(&secret), &training, rows.into(), None);
+    let chunks: Vec<LeafRowsChunk> = encrypted.unwrap().map(Result::unwrap).collect();
+    let name = leaf_rows_hash(chunks.iter().map(|chunk| chunk.group.as_slice()));
+    let pass = || {
+        let upload = LeafUpload {
+            tree: None,
+            chunks: chunks.clone(),
+        };
+        LeafPass::new(&training, &key, upload).unwrap()
+    };
+    let mut whole = pass();
+    assert!(whole.step(&key).unwrap());
+    assert_eq!(whole.progress(), (64, 70));
+    let kept = whole.state();
+    assert!(whole.step(&key).unwrap() && !whole.step(&key).unwrap());
+    let mut other = pass();
+    other.resume(&kept).unwrap();
+    assert!(other.state() == kept, "the state is another");
+    assert!(other.step(&key).unwrap() && !other.step(&key).unwrap());
+    assert!(other.state() == whole.state(), "the bits are others");
+    let counts = decrypt_result(&secret, &training, (70, name), &whole.state()).unwrap();
+    assert_eq!(counts, LeafCounts::of(&training, rows));
+
+    let cases: [Case<'_, LeafSums>; 5] = [
+        // Of whole sums there would be compressed ones.
+        (&|own| own.done = 70, "number of rows"),
+        (&|own| own.done = 0, "number of rows"),
+        (&|own| own.done = 71, "number of rows"),
+        (&|own| own.sums.truncate(9), "number of rows"),
+        (&|own| own.sums.push(0), "number of rows"),
+    ];
+    for (change, expected) in cases {
+        let mut state = LeafSums::from_file_bytes(&kept).unwrap();
+        change(&mut state);
+        let error = pass().resume(&state.to_file_bytes()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
 /// A tree is taken as far as it is grown, and no further: sums are exact for the levels that the program has.
 #[test]
 fn levels_are_those_of_the_program() {

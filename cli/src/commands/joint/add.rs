@@ -39,6 +39,9 @@ pub(super) struct AddOwnRows {
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// Add the rows beside others that were added by the grant before: the same table again counts twice
+    #[arg(long)]
+    more: bool,
     /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
     #[arg(long)]
     uneven: bool,
@@ -73,6 +76,14 @@ impl AddOwnRows {
         }
         let (status, rows, shares) = block_on(async {
             let service = self.connection.open(&self.service).await?;
+            // A table that is encrypted anew is other rows to the service, which would add them.
+            let stand = service.training_grant(&grant).await?;
+            if stand.rows > 0 && !self.more {
+                bail!(
+                    "{} rows were added by this grant before, and nothing was sent now: the same table again would count twice; give --more if these are other rows",
+                    stand.rows
+                );
+            }
             // The grant says which version: nothing has to be remembered.
             let pins = tempfile::tempdir()?;
             let pins = KeyRing::at(pins.path().join("pins"));

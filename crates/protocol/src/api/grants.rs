@@ -18,7 +18,7 @@ pub struct GrantedPieces {
     /// The grant by which they are added.
     pub grant: SignedGrant,
     /// The pieces of a frame, of a grant of columns all of them, or all chunks of an owner's rows, in the order
-    /// of their rows.
+    /// of their rows. None to `POST /v2/grants/rows` adds nothing: the answer is where the grant stands.
     pub pieces: Vec<ChunkFile>,
 }
 

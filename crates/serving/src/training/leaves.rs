@@ -76,16 +76,63 @@ impl LeafCounter {
         group: (&[u8], usize),
         rows: Range<usize>,
     ) -> Result<Vec<Vec<u8>>, LeafError> {
-        let mut compressed = Vec::new();
-        for circuit in &self.circuits {
-            let sums = sum(key, circuit, group, rows.clone())?;
-            let shapes = circuit.outputs().iter().zip(&sums);
-            let bytes = shapes.map(|(shape, sum): (&ReplyShape, &Glwe)| {
-                cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
-            });
-            compressed.extend(bytes.collect::<Result<Vec<_>, _>>()?);
+        let mut sums = Vec::new();
+        // No more rows' results in memory than are evaluated together.
+        for first in rows.clone().step_by(RUN) {
+            self.count(key, group, first..rows.end.min(first + RUN), &mut sums)?;
         }
-        Ok(compressed)
+        self.compress(&sums)
+    }
+
+    /// Adds the results of some rows of a group to sums, of all outputs, in order; none are there at first.
+    /// These are integer sums, the same in any order. After an error they are whatever was added by then.
+    fn count(
+        &self,
+        key: &ExpandedEvaluationKey,
+        (group, all): (&[u8], usize),
+        rows: Range<usize>,
+        sums: &mut Vec<Glwe>,
+    ) -> Result<(), LeafError> {
+        let queries = rows.clone().map(|index| QueryRow {
+            group,
+            form: crate::frames::form(all),
+            index,
+            tables: None,
+        });
+        let queries: Vec<QueryRow<'_>> = queries.collect();
+        let mut first = 0;
+        for circuit in &self.circuits {
+            let outputs = circuit.outputs().len();
+            let results = circuit.results_of_rows(Some(key), &queries);
+            for (row, results) in rows.clone().zip(results) {
+                let results = results.map_err(|source| LeafError::Row {
+                    row: row + 1,
+                    source,
+                })?;
+                if sums.len() == first {
+                    sums.extend(results);
+                    continue;
+                }
+                let own = sums.get_mut(first..).unwrap_or_default();
+                let pairs = own.par_iter_mut().zip(results);
+                pairs.try_for_each(|(sum, own)| sum.add(&own))?;
+            }
+            first += outputs;
+        }
+        Ok(())
+    }
+
+    /// Sums of all outputs, as they travel.
+    fn compress(&self, sums: &[Glwe]) -> Result<Vec<Vec<u8>>, LeafError> {
+        let compressed = self.outputs().zip(sums).map(|(shape, sum)| {
+            cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
+        });
+        Ok(compressed.collect::<Result<_, _>>()?)
+    }
+
+    /// The outputs of all circuits, in order.
+    fn outputs(&self) -> impl Iterator<Item = &ReplyShape> {
+        self.circuits.iter().flat_map(PreparedCircuit::outputs)
     }
 
     /// Bytes of a group of so many rows. All circuits have the same inputs.
@@ -96,46 +143,14 @@ impl LeafCounter {
         Ok(bytes.unwrap_or_default())
     }
 
+    /// Bytes of a sum that is not at its end.
+    fn open_bytes(&self, set: &ParameterSet) -> usize {
+        let words = set.mask_len() + set.ring.polynomial_size;
+        self.outputs().count() * words * size_of::<u64>()
+    }
+
     /// Bytes of the compressed sums of all outputs.
     fn sum_bytes(&self) -> usize {
-        let outputs = self.circuits.iter().flat_map(PreparedCircuit::outputs);
-        outputs.map(ReplyShape::row_bytes).sum()
+        self.outputs().map(ReplyShape::row_bytes).sum()
     }
-}
-
-/// The sum of the results of some rows: an integer sum, the same in any order.
-fn sum(
-    key: &ExpandedEvaluationKey,
-    circuit: &PreparedCircuit,
-    (group, all): (&[u8], usize),
-    rows: Range<usize>,
-) -> Result<Vec<Glwe>, LeafError> {
-    let mut total: Vec<Glwe> = Vec::new();
-    // No more rows' results in memory than are evaluated together.
-    for first in rows.clone().step_by(RUN) {
-        let run = first..rows.end.min(first + RUN);
-        let queries: Vec<QueryRow<'_>> = run
-            .clone()
-            .map(|index| QueryRow {
-                group,
-                form: crate::frames::form(all),
-                index,
-                tables: None,
-            })
-            .collect();
-        let results = circuit.results_of_rows(Some(key), &queries);
-        for (row, results) in run.zip(results) {
-            let results = results.map_err(|source| LeafError::Row {
-                row: row + 1,
-                source,
-            })?;
-            if total.is_empty() {
-                total = results;
-                continue;
-            }
-            let pairs = total.par_iter_mut().zip(results);
-            pairs.try_for_each(|(sum, own)| sum.add(&own))?;
-        }
-    }
-    Ok(total)
 }

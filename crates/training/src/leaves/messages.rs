@@ -21,7 +21,7 @@
 //!     32    16  id of the secret key
 //!     48    32  hash of the rows
 //!     80     8  rows that were counted
-//!   then     -  their sums, one behind the other
+//!   then     -  their sums, one behind the other; under way that of the rows behind them, with all coefficients
 //! ```
 //!
 //! Payload of a frame of kind [`FrameKind::LeafTree`], version 1: the hash of the program (32 bytes), then the tree

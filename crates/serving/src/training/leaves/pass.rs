@@ -1,10 +1,16 @@
-//! One pass over rows that came in chunks, a sum at a time: what is counted so far goes on elsewhere.
+//! One pass over rows that came in chunks, some at a time: what is counted so far goes on elsewhere.
+//!
+//! A sum may have more rows than a worker has time for, so one that is not at its end is kept as it is: behind
+//! the compressed ones, its ciphertexts with all their coefficients, mask and body, 8 bytes each (little
+//! endian). The result has none.
 
 use super::{LeafCounter, LeafError};
+use crate::rows::{self, Reader};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::reply::RUN;
+use cipherfn_scheme::{ExpandedEvaluationKey, Glwe};
 use cipherfn_training::TrainingError;
 use cipherfn_training::leaves::{
     LeafRowsChunk, LeafSums, LeafTraining, LeafUpload, MAX_SUMS_BYTES, leaf_rows_hash,
@@ -116,7 +122,10 @@ pub struct LeafPass {
     name: Hash,
     /// Rows that are counted.
     done: u64,
+    /// Of rows that are sums, compressed.
     sums: Vec<u8>,
+    /// Of the rows behind them.
+    open: Vec<Glwe>,
 }
 
 impl LeafPass {
@@ -142,7 +151,8 @@ impl LeafPass {
         let set = key.parameter_set();
         let counter = LeafCounter::new(level, set)?;
         let rows = require_all((training, &counter), (key.id(), set), &chunks)?;
-        let most = MAX_SUMS_BYTES / counter.sum_bytes() * counter.rows;
+        let room = MAX_SUMS_BYTES.saturating_sub(counter.open_bytes(set));
+        let most = room / counter.sum_bytes() * counter.rows;
         if rows > most as u64 {
             return Err(LeafPassError::TooManySums { rows, most });
         }
@@ -156,6 +166,7 @@ impl LeafPass {
             rows,
             done: 0,
             sums: Vec::new(),
+            open: Vec::new(),
         })
     }
 
@@ -164,7 +175,7 @@ impl LeafPass {
         (self.done, self.rows)
     }
 
-    /// Counts the rows of the next sum. Whether there was one.
+    /// Counts the next rows, at most [`RUN`], and those of one sum. Whether there were any.
     ///
     /// # Errors
     /// Another key; rows that cannot be evaluated. Nothing was counted then.
@@ -180,30 +191,43 @@ impl LeafPass {
             });
         }
         let (first, count) = ((self.done - chunk.first) as usize, chunk.count as usize);
-        let range = first..count.min(first + self.counter.rows);
-        let counted = range.len() as u64;
-        let sums = self.counter.sum(key, (&chunk.group, count), range);
-        let sums = sums.map_err(|error| match error {
+        // All chunks but the last are of whole sums.
+        let in_sum = self.counter.rows;
+        let end = count.min(first - first % in_sum + in_sum);
+        let range = first..end.min(first + RUN);
+        let (counted, is_sum) = (range.len() as u64, range.end == end);
+        // What an error leaves is no sum of rows.
+        let mut open = self.open.clone();
+        let added = self
+            .counter
+            .count(key, (&chunk.group, count), range, &mut open);
+        added.map_err(|error| match error {
             LeafError::Row { row, source } => LeafError::Row {
                 row: row + chunk.first as usize,
                 source,
             },
             other => other,
         })?;
-        self.sums.extend(sums.concat());
+        if is_sum {
+            self.sums.extend(self.counter.compress(&open)?.concat());
+            open.clear();
+        }
+        self.open = open;
         self.done += counted;
         Ok(true)
     }
 
     /// What is counted, as the bytes of a file.
     pub fn state(&self) -> Vec<u8> {
+        let mut sums = self.sums.clone();
+        rows::write_ciphertexts(&mut sums, &self.open);
         let state = LeafSums {
             program: self.program,
             key: self.key,
             parameter_set: self.set.tag(),
             rows: self.name,
             done: self.done,
-            sums: self.sums.clone(),
+            sums,
         };
         state.to_file_bytes()
     }
@@ -215,17 +239,32 @@ impl LeafPass {
     pub fn resume(&mut self, state: &[u8]) -> Result<(), LeafPassError> {
         let state = LeafSums::from_file_bytes(state)?;
         state.require((self.program, self.name), (self.key, self.set.tag()))?;
+        let unlike = || TrainingError::OtherState {
+            what: "number of rows",
+        };
         let (done, in_sum) = (state.done, self.counter.rows as u64);
-        let is_between = done == self.rows || (done < self.rows && done.is_multiple_of(in_sum));
-        // A state may say any number.
-        let sums = done
-            .div_ceil(in_sum)
-            .saturating_mul(self.counter.sum_bytes() as u64);
-        if !is_between || state.sums.len() as u64 != sums {
-            let what = "number of rows";
-            return Err(TrainingError::OtherState { what }.into());
+        if done > self.rows {
+            return Err(unlike().into());
         }
-        (self.done, self.sums) = (done, state.sums);
+        let whole = if done == self.rows {
+            done.div_ceil(in_sum)
+        } else {
+            done / in_sum
+        };
+        // No more than a result has room for: there are no more rows.
+        let compressed = whole as usize * self.counter.sum_bytes();
+        let split = state.sums.split_at_checked(compressed);
+        let (sums, open) = split.ok_or_else(unlike)?;
+        let is_open = whole * in_sum < done;
+        let count = if is_open {
+            self.counter.outputs().count()
+        } else {
+            0
+        };
+        let dimensions = (self.set.mask_len(), self.set.ring.polynomial_size);
+        let open = Reader(open).ciphertexts(count, dimensions);
+        let open = open.map_err(|_| unlike())?;
+        (self.done, self.sums, self.open) = (done, sums.to_vec(), open);
         Ok(())
     }
 }

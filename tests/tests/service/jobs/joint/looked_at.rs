@@ -6,7 +6,7 @@ use crate::jobs::{Requests, file};
 use crate::stack::name;
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_protocol::api::ProblemType;
-use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
+use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::config;
@@ -132,6 +132,15 @@ async fn rows_of_owners_are_looked_at_before_they_are_rows() {
         grant: alice.grant(22, 20, |_| ()).await,
         pieces: vec![file(b"never")],
     };
+    let none = GrantedPieces {
+        pieces: Vec::new(),
+        ..pieces.clone()
+    };
+    let stand = bob.post("/v2/grants/rows", &none).await;
+    let stand: GrantStatus = serde_json::from_slice(&stand.body).expect("a status");
+    assert_eq!((stand.grant, stand.rows), (none.grant.grant.id, 0));
+    let nowhere = bob.post("/v2/grants/uploads", &none).await.problem();
+    assert_eq!(nowhere.kind, ProblemType::MalformedRequest);
     let undeclared = bob.post("/v2/grants/rows", &pieces).await.problem();
     assert_eq!(undeclared.kind, ProblemType::UploadMissing);
     let declared = bob.post("/v2/grants/uploads", &pieces).await;
