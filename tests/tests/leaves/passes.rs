@@ -143,7 +143,7 @@ fn sums_go_on_in_their_middle() {
     forest.trees.truncate(1);
     let spec = spec(&reference, "classes = [\"0\", \"1\"]");
     let training = exact(&spec.with(&forest).unwrap());
-    let rows = &rows(&training, &reference, true)[..70];
+    let rows = &rows(&training, &reference, true)[..20];
     assert!(training.sums().rows() > rows.len());
     let (secret, key) = keys();
     let secret = Arc::new(secret);
@@ -159,7 +159,7 @@ fn sums_go_on_in_their_middle() {
     };
     let mut whole = pass();
     assert!(whole.step(&key).unwrap());
-    assert_eq!(whole.progress(), (64, 70));
+    assert_eq!(whole.progress(), (16, 20));
     let kept = whole.state();
     assert!(whole.step(&key).unwrap() && !whole.step(&key).unwrap());
     let mut other = pass();
@@ -167,14 +167,14 @@ fn sums_go_on_in_their_middle() {
     assert!(other.state() == kept, "the state is another");
     assert!(other.step(&key).unwrap() && !other.step(&key).unwrap());
     assert!(other.state() == whole.state(), "the bits are others");
-    let counts = decrypt_result(&secret, &training, (70, name), &whole.state()).unwrap();
+    let counts = decrypt_result(&secret, &training, (20, name), &whole.state()).unwrap();
     assert_eq!(counts, LeafCounts::of(&training, rows));
 
     let cases: [Case<'_, LeafSums>; 5] = [
         // Of whole sums there would be compressed ones.
-        (&|own| own.done = 70, "number of rows"),
+        (&|own| own.done = 20, "number of rows"),
         (&|own| own.done = 0, "number of rows"),
-        (&|own| own.done = 71, "number of rows"),
+        (&|own| own.done = 21, "number of rows"),
         (&|own| own.sums.truncate(9), "number of rows"),
         (&|own| own.sums.push(0), "number of rows"),
     ];

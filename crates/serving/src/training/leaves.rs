@@ -124,9 +124,10 @@ impl LeafCounter {
 
     /// Sums of all outputs, as they travel.
     fn compress(&self, sums: &[Glwe]) -> Result<Vec<Vec<u8>>, LeafError> {
-        let compressed = self.outputs().zip(sums).map(|(shape, sum)| {
-            cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
-        });
+        let compressed = self
+            .outputs()
+            .zip(sums)
+            .map(|(shape, sum)| cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body));
         Ok(compressed.collect::<Result<_, _>>()?)
     }
 

@@ -9,12 +9,15 @@ use crate::rows::{self, Reader};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::reply::RUN;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe};
 use cipherfn_training::TrainingError;
 use cipherfn_training::leaves::{
     LeafRowsChunk, LeafSums, LeafTraining, LeafUpload, MAX_SUMS_BYTES, leaf_rows_hash,
 };
+
+/// Rows of a step: several a thread of the largest functions, which have six, and so few that a worker ends
+/// them unless a row takes most of a minute.
+const STEP: usize = 16;
 
 /// Why rows cannot be counted.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +178,7 @@ impl LeafPass {
         (self.done, self.rows)
     }
 
-    /// Counts the next rows, at most [`RUN`], and those of one sum. Whether there were any.
+    /// Counts the next rows, at most 16, and those of one sum. Whether there were any.
     ///
     /// # Errors
     /// Another key; rows that cannot be evaluated. Nothing was counted then.
@@ -194,7 +197,7 @@ impl LeafPass {
         // All chunks but the last are of whole sums.
         let in_sum = self.counter.rows;
         let end = count.min(first - first % in_sum + in_sum);
-        let range = first..end.min(first + RUN);
+        let range = first..end.min(first + STEP);
         let (counted, is_sum) = (range.len() as u64, range.end == end);
         // What an error leaves is no sum of rows.
         let mut open = self.open.clone();
