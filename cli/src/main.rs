@@ -18,6 +18,7 @@ mod files;
 mod grants;
 mod price;
 mod public_keys;
+mod query_id;
 mod remedies;
 mod server;
 mod shared;

@@ -1,6 +1,7 @@
 //! `cipherfn decrypt`.
 
 use crate::files::{Content, Destination, InputSource};
+use crate::query_id::QueryId;
 use crate::shared::{Force, Threads};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
@@ -42,9 +43,9 @@ pub(crate) struct Decrypt {
     #[arg(long, value_name = "COLUMN", requires = "rows")]
     keep: Vec<String>,
     /// The id of the query, as `encrypt --public-key` showed it where the rows were encrypted: a reply to
-    /// another one is refused. A key ring knows its own queries
+    /// another one, or of another number of rows, is refused. A key ring knows its own queries
     #[arg(long, value_name = "ID")]
-    query: Option<Nonce>,
+    query: Option<QueryId>,
     /// What becomes of a row that has no prediction
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Mark)]
     on_error: OnError,
@@ -84,7 +85,7 @@ impl Decrypt {
                 let (input, predictions) = table::select(&client, table, &self.keep, u64::MAX)?;
                 if digest.is_none() {
                     terminal::notice(&format!(
-                        "note: {} knows nothing of the rows of this query: nothing but their number shows that those of --rows are the ones",
+                        "{} knows nothing of the rows of this query: nothing but their number shows that those of --rows are the ones",
                         self.keys.display()
                     ));
                 }
@@ -144,15 +145,16 @@ impl Decrypt {
         let first = first.transpose().with_context(|| self.input.name())?;
         let head = first.map(|(_, chunk)| chunk.head);
         if let (Some(head), Some(asked)) = (head, self.query)
-            && head.nonce != Some(asked)
+            && head.nonce != Some(asked.nonce)
         {
             bail!(
-                "{} answers {}, not query {asked}; ask for the reply to that one",
+                "{} answers {}, not query {}; ask for the reply to that one",
                 self.input.name(),
                 head.nonce.map_or_else(
                     || "a query without id".to_owned(),
                     |nonce| format!("query {nonce}")
-                )
+                ),
+                asked.nonce
             );
         }
         let Some((nonce, public)) = head
@@ -163,12 +165,21 @@ impl Decrypt {
         };
         let query = ring.recall(nonce)?;
         if public && query.is_none() {
-            if self.query.is_none() {
-                terminal::notice(&format!(
-                    "note: the rows were encrypted elsewhere, under your public key, as query {nonce}; it is the one that you mean if whoever encrypted them says so, and --query {nonce} takes no other"
-                ));
-            }
-            return Ok(Some((nonce, None)));
+            // The reply alone says so, and whoever passes it on can make it say so: of a query that is not
+            // known, which rows there are and whether all of them mean something is for its source to say.
+            let Some(asked) = self.query else {
+                bail!(
+                    "{} says that it answers query {nonce}, of rows that were encrypted elsewhere, under your public key, and {} does not know it; give --query with the id that `encrypt --public-key` showed there, {nonce}- and the number of rows",
+                    self.input.name(),
+                    self.keys.display()
+                );
+            };
+            let query = KnownQuery {
+                rows: asked.rows,
+                digest: None,
+                marks: None,
+            };
+            return Ok(Some((nonce, Some(query))));
         }
         if self.rows.is_none() && query.as_ref().is_none_or(|query| query.marks.is_none()) {
             bail!(

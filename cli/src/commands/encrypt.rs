@@ -2,6 +2,7 @@
 
 use crate::files::{Content, Destination, InputSource};
 use crate::public_keys::PublicKeyTrust;
+use crate::query_id::QueryId;
 use crate::shared::{Force, Threads};
 use crate::table::{self, OnError, TableOptions};
 use crate::terminal::{self, Terminal};
@@ -199,9 +200,11 @@ impl Encrypt {
             ),
         ];
         if let (Key::Public(_, fingerprint), Some(nonce)) = (key, encrypted.nonce) {
-            value["query"] = nonce.to_string().into();
+            let rows = encrypted.rows;
+            let id = QueryId { nonce, rows }.to_string();
+            value["query"] = id.clone().into();
             value["fingerprint"] = fingerprint.clone().into();
-            facts.push(("id", nonce.to_string()));
+            facts.push(("id", id));
             facts.push(("for key", key.id().to_string()));
             facts.push(("fingerprint", fingerprint.clone()));
         }

@@ -93,16 +93,22 @@ fn rows_of_a_source_are_decrypted_by_the_key_holder() {
     }
 
     // A reply to another query, and one of which nobody said which query it answers.
-    let other = "0".repeat(32);
-    let error = failure(&holder.run(&[&decrypt[..], &["o.csv", "--query", &other]].concat()));
+    let nonce = id.strip_suffix("-40").unwrap();
+    let refused = |id: &str| {
+        let other = [&decrypt[..], &["o.csv", "--query", id]].concat();
+        failure(&holder.run(&other))
+    };
+    let error = refused(&format!("{}-40", "0".repeat(32)));
     assert!(
-        error.contains("answers query") && error.contains(id),
+        error.contains("answers query") && error.contains(nonce),
         "{error}"
     );
-    let output = holder.run(&[&decrypt[..], &["again.csv"]].concat());
-    let told = String::from_utf8(output.stderr.clone()).unwrap();
-    success(&output);
-    assert!(told.contains("--query") && told.contains(id), "{told}");
+    // The same query by its name, and not all of its rows.
+    let error = refused(&format!("{nonce}-39"));
+    assert!(error.contains("rows"), "{error}");
+    let told = failure(&holder.run(&[&decrypt[..], &["again.csv"]].concat()));
+    assert!(told.contains("--query") && told.contains(nonce), "{told}");
+    assert!(!holder.path("again.csv").exists());
     // Somebody else's key ring decrypts nothing.
     success(&source.run(&["keygen", "s.json", "-o", "keys"]));
     fs::copy(holder.path("reply.cfr"), source.path("reply.cfr")).unwrap();

@@ -139,7 +139,8 @@ impl<'s> Totals<'s> {
         })
     }
 
-    /// The cells of a key's numbers, which have the place of each table's; nothing where it has no rows.
+    /// The cells of a key's numbers, which have the place of each table's; nothing where it has no rows. An error
+    /// does not show a number: whoever sent chosen ciphertexts would read the key off it.
     fn row(
         &self,
         numbers: &[i64],
@@ -149,7 +150,7 @@ impl<'s> Totals<'s> {
         let number = |wanted: TablePart| parts.get(&wanted).map(|place| numbers[*place]);
         let (rows, again) = (numbers[0], numbers[parts.len()]);
         if rows != again {
-            return Err(format!("its numbers of rows are {rows} and {again}"));
+            return Err("its two numbers of rows differ".to_owned());
         }
         let most = if is_key {
             i64::from(self.lookup.added())
@@ -157,7 +158,7 @@ impl<'s> Totals<'s> {
             0
         };
         if !(0..=most).contains(&rows) {
-            return Err(format!("it has {rows} rows, and there is room for {most}"));
+            return Err(format!("its number of rows is none of 0 to {most}"));
         }
         let mut cells = vec![count(rows)];
         for column in self.summed() {
@@ -165,7 +166,7 @@ impl<'s> Totals<'s> {
             let there = number(TablePart::Presence(index)).unwrap_or(rows);
             if !(0..=rows).contains(&there) {
                 return Err(format!(
-                    "column {:?} has {there} cells in {rows} rows",
+                    "the number of cells of column {:?} is none of its rows",
                     column.name
                 ));
             }
@@ -174,7 +175,7 @@ impl<'s> Totals<'s> {
                 let sum = number(TablePart::Limb(index, limb)).unwrap_or_default();
                 if !(there * range.min..=there * range.max).contains(&sum) {
                     return Err(format!(
-                        "limb {} of column {:?} adds up to {sum} in {there} cells of {} to {}",
+                        "limb {} of column {:?} adds up to what no cells of {} to {} do",
                         limb + 1,
                         column.name,
                         range.min,
@@ -187,9 +188,8 @@ impl<'s> Totals<'s> {
             let there = i128::from(there);
             if !(there * i128::from(low)..=there * i128::from(high)).contains(&units) {
                 return Err(format!(
-                    "column {:?} adds up to {} in {there} cells of {}",
+                    "column {:?} adds up to what no cells of {} do",
                     column.name,
-                    sum(column, units),
                     column.domain.shown()
                 ));
             }

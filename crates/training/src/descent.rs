@@ -9,6 +9,7 @@ mod encoder;
 mod held;
 mod kept;
 mod messages;
+mod outgrown;
 mod rows;
 mod schedule;
 mod shares;
@@ -270,6 +271,16 @@ impl Training {
     /// A fraction of the torus as a form z.
     pub const fn form(fraction: f64) -> f64 {
         4.0 * RANGE * fraction
+    }
+
+    /// What a weight is called, by the set and its place in it: of what, and for which class.
+    fn name_of_weight(&self, set: usize, place: usize) -> (String, String) {
+        let column = self.numbers().get(place);
+        let name = |column: &NumericColumn| format!(" of column {:?}", column.name);
+        (
+            column.map_or(" of the constant".to_owned(), name),
+            format!(" for class {:?}", self.class_of(set)),
+        )
     }
 
     /// A deviation of fractions of the torus as one of weights.

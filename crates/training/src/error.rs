@@ -90,6 +90,14 @@ pub enum TrainingError {
         /// Of the start.
         found: usize,
     },
+    /// What steps on rows that nobody has simulated have led to.
+    #[error(
+        "{what} lies outside of the residuals' table, where steps have the wrong sign: the training has diverged, or what the penalty leaves of weights is too little"
+    )]
+    Outgrown {
+        /// What does.
+        what: String,
+    },
     /// A weight to start from that the program has no room for.
     #[error(
         "the weight of {name} for class {class:?} is {} for a unit of {unit:?}, and must be a number of at most {limit} on either side: beyond that a unit alone leads to residuals of the wrong sign; narrow the column's range in the spec, or start from a model with smaller weights (a penalty makes them smaller)",
@@ -220,6 +228,15 @@ pub enum TrainingError {
     TooManyRows {
         /// Rows, as far as they can be told.
         found: u64,
+        /// The spec's.
+        limit: u64,
+    },
+    /// More rows in a total than the spec has room for. How many is not told: an owner that sent chosen ciphertexts
+    /// would read bits of the key off it.
+    #[error(
+        "the total is of more rows than the {limit} that the spec has room for; raise \"rows\" in the spec of all owners and contribute again"
+    )]
+    TooManyRowsTogether {
         /// The spec's.
         limit: u64,
     },

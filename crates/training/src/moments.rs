@@ -41,10 +41,7 @@ impl Moments {
         let guard = rounding::to_step(fraction(words[0]) / layout.guard_unit(), step);
         let guard_error = guard_error + step / 2.0;
         if guard > spec.rows() as f64 + guard_error {
-            return Err(TrainingError::TooManyRows {
-                found: guard as u64,
-                limit: spec.rows(),
-            });
+            return Err(TrainingError::TooManyRowsTogether { limit: spec.rows() });
         }
         let (unit, error) = (layout.unit(), error / layout.unit());
         let step = rounding::step(error);
@@ -84,10 +81,7 @@ impl Moments {
         let rows = self.count();
         let errors = layout.classes as f64 * self.error;
         if far(rows, self.values[0], errors + guard_error) {
-            return impossible(format!(
-                "two counts of them are {rows} and {}",
-                self.values[0]
-            ));
+            return impossible("two counts of them differ".into());
         }
         if rows < 0.5 {
             return impossible("there are none".into());
@@ -95,7 +89,7 @@ impl Moments {
         for class in 0..layout.classes {
             let count = self.class_count(class);
             if count < -self.error {
-                return impossible(format!("class {} has {count} of them", class + 1));
+                return impossible(format!("class {} has fewer than none of them", class + 1));
             }
             // Rounded to words and added, sums may pass the count by the rounding.
             let most = count + 2.0 * self.error;
@@ -114,7 +108,7 @@ impl Moments {
                 let errors = (column.categories.len() + 1) as f64 * self.error;
                 if far(total, count, errors) {
                     return impossible(format!(
-                        "column {:?} has {total} values in {count} of them",
+                        "column {:?} has another number of values than there are of them",
                         column.name
                     ));
                 }

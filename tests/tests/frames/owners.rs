@@ -222,7 +222,7 @@ fn sums_that_do_not_go_together_are_refused() {
     let all = total(&files.collect::<Vec<_>>()).unwrap();
     let error = decrypted(&KEYS.0, &all).unwrap_err().to_string();
     assert!(
-        error.contains("at id 3") && error.contains("it has 3 rows, and there is room for 2"),
+        error.contains("at id 3") && error.contains("its number of rows is none of 0 to 2"),
         "{error}"
     );
     // Bits that are no owner's ciphertexts decrypt to noise, which is next to no number.

@@ -2,18 +2,13 @@
 
 use super::rows::{each_of_schema, read_schema};
 use crate::files::{Content, Destination, InputSource};
-use crate::grants::fingerprint;
+use crate::public_keys::PublicKeyTrust;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_client::frames::OwnerSums;
-use cipherfn_client_http::public_key_hash;
-use cipherfn_scheme::public::PublicKey;
 use std::io::Write;
-
-/// Largest public key.
-const MAX_KEY: u64 = 16 << 20;
 
 /// Encrypt an owner's sums over the rows of a table, by key, under somebody else's public key
 ///
@@ -21,7 +16,7 @@ const MAX_KEY: u64 = 16 << 20;
 /// Rows do not leave this machine, nor do their sums in the clear. Sums of several owners are added by
 /// cipherfn frame total; the holder of the key decrypts the total, or merges it with frames. Whoever made the
 /// public key (cipherfn statistics key) can read the sums: compare the fingerprint that is shown with the
-/// key holder's, by another way than the one by which the file came.
+/// key holder's, by another way than the one by which the file came, or give it with --trust.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn frame contribute --schema sales.toml --key public.cfu --input north.csv -o north.cff"
@@ -33,6 +28,8 @@ pub(super) struct ContributeSums {
     /// The key holder's public key
     #[arg(long, value_name = "FILE")]
     key: InputSource,
+    #[command(flatten)]
+    trust: PublicKeyTrust,
     /// The rows: CSV whose first line names the columns, Parquet or Arrow; - for standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
@@ -50,9 +47,7 @@ impl ContributeSums {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let schema = read_schema(&self.schema)?.summed(1);
         let schema = schema.with_context(|| self.schema.name())?;
-        let file = self.key.read_all(MAX_KEY)?;
-        let key = PublicKey::from_file_bytes(&file).with_context(|| self.key.name())?;
-        let fingerprint = fingerprint(public_key_hash(&file));
+        let (key, fingerprint) = self.trust.read(&self.key)?;
         let inputs = [&self.schema, &self.key, &self.input];
         let mut output = self
             .output

@@ -57,7 +57,7 @@ impl JointWeights {
     /// Checks and decrypts a result.
     fn of(
         (training, secret): (&Training, &SecretKey),
-        uploaded: &UploadedRows,
+        (uploaded, own): (&UploadedRows, Option<&TrainingRows>),
         result: &[u8],
     ) -> Result<Self> {
         let trained = uploaded.trained();
@@ -68,14 +68,15 @@ impl JointWeights {
         let noise = noise_of(training, set, mean, RowsForm::Public)?;
         let deviation = training.deviation(&steps, mean, &noise);
         let fractions = decrypt_weights(secret, training, trained, result)?;
+        let own = own.map(|own| own.rows.as_slice());
+        let within = training.require_within_table(&fractions, own.unwrap_or_default());
+        within.context(
+            "no model is written; lower \"rate\" or \"penalty\" in the spec, have it published, and train anew; end this one with --cancel",
+        )?;
         let rounded = fractions.iter();
         let sets: Vec<Vec<f64>> = rounded
             .map(|fractions| training.weights(&steps, fractions, deviation))
             .collect();
-        // What has left the residuals' table has no weights that anybody would start from.
-        training.start(&sets).with_context(|| {
-            "the training has diverged on these rows, and no model is written; lower \"rate\" in the spec, have it published, and train anew; end this one with --cancel"
-        })?;
         Ok(Self {
             steps,
             fractions,
@@ -126,7 +127,11 @@ impl Train {
                 uploaded
             };
             let began = Instant::now();
-            let steps = training.schedule_of(0, &uploaded.trained().owners)?.len();
+            let steps = training.schedule_of(0, &uploaded.trained().owners)?;
+            Training::require_room(&steps).context(
+                "nothing was trained; have another program published and declare a training by it; end this one with --cancel",
+            )?;
+            let steps = steps.len();
             let own_job = (&uploaded, &uploaded.declaration);
             let trained = train(&service, own_job, (&unfinished, steps), terminal).await;
             let (job, result) = match trained {
@@ -141,7 +146,7 @@ impl Train {
                 secret: &secret,
                 uploaded: &uploaded,
                 own: own.as_ref(),
-                weights: JointWeights::of((training, &secret), &uploaded, &result)?,
+                weights: JointWeights::of((training, &secret), (&uploaded, own.as_ref()), &result)?,
                 seconds: began.elapsed().as_secs_f64(),
             };
             if self.keep_encrypted {

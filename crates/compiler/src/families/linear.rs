@@ -42,6 +42,13 @@ impl Family for LinearModel {
             backend,
             ..
         } = *setting;
+        let is_finite = |row: &Vec<f32>| row.iter().all(|value| value.is_finite());
+        if !features.rows.is_empty() && !features.rows.iter().any(is_finite) {
+            return Err(CompileError::invalid(
+                "the calibration rows",
+                "none of them leads to finite features of the linear model, so nothing shows its ranges: give rows without missing or infinite values, or mend what the model computes before",
+            ));
+        }
         let ranges = ranges::widen(&self.weights, ranges::inputs(features, ranges::WIDENING));
         let weights = ranges::contributions(&self.weights, &ranges);
         let scores = ScoreMap::of_linear(&weights, &self.at_centres(&ranges));

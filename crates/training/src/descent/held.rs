@@ -50,13 +50,9 @@ impl Training {
             found.is_nan() || (**found - mean).abs() > bound
         });
         wrong.map_or(Ok(()), |(set, (place, _))| {
-            let column = self.numbers().get(place);
-            Err(TrainingError::OtherWeights {
-                name: column.map_or("that of the constant".to_owned(), |column| {
-                    format!("that of column {:?}", column.name)
-                }),
-                class: format!(" for class {:?}", self.class_of(set)),
-            })
+            let (name, class) = self.name_of_weight(set, place);
+            let name = format!("that{name}");
+            Err(TrainingError::OtherWeights { name, class })
         })
     }
 

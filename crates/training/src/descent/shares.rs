@@ -14,9 +14,11 @@ const UNEVEN: f64 = 4.0;
 const ALONE: f64 = 0.02;
 /// ... and of ten where others' steps lie between them.
 const BESIDE: f64 = 0.1;
-/// Batches of others for each of an owner's that are looked at.
-const OTHERS: [usize; 5] = [1, 4, 16, 64, 256];
-/// A weight, of a unit, below which nothing is seen in a model: noise and rounding are no smaller.
+/// How much larger the number of others' batches is from one look to the next, until there are more steps than are
+/// run.
+const OTHERS: f64 = 1.25;
+/// A weight as it is kept, of a unit, below which nothing is seen: noise and rounding are no smaller. Of both the
+/// penalty leaves as little as of weights.
 const SEEN: f64 = 1.0 / 256.0;
 /// Batches of an owner that a program is looked at with where nobody has rows yet.
 const BATCHES: [usize; 3] = [8, 64, 512];
@@ -79,14 +81,13 @@ impl Training {
         let (alone, _) = self.shares_beside(rows, 0)?;
         let own = self.batches(rows)?;
         let mut worst = alone;
-        for others in OTHERS {
-            // More steps than a training may have are those of nobody.
-            let Ok((beside, seen)) = self.shares_beside(rows, others * own) else {
-                break;
-            };
+        let mut others = own as f64;
+        // More steps than a training may have are those of nobody.
+        while let Ok((beside, seen)) = self.shares_beside(rows, others as usize) {
             if seen && beside.largest > worst.largest {
                 worst = beside;
             }
+            others *= OTHERS;
         }
         Ok(OwnerShares { alone, worst })
     }
@@ -113,7 +114,7 @@ impl Training {
         rows: usize,
         others: usize,
     ) -> Result<(RowShares, bool), TrainingError> {
-        let others = others * self.batch();
+        let others = others.saturating_mul(self.batch());
         // The key holder's own rows come first.
         let owners = if others > 0 {
             vec![others, rows]
@@ -158,7 +159,7 @@ impl Training {
             },
             largest: share(largest),
         };
-        Ok((shares, all >= SEEN))
+        Ok((shares, all >= SEEN * left))
     }
 }
 
