@@ -2,6 +2,7 @@
 
 mod leaves;
 mod report;
+mod statistics;
 
 use super::train;
 use crate::files::{Content, Destination, InputSource};
@@ -12,6 +13,7 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result, anyhow};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
+use cipherfn_training::StatisticsSpec;
 use cipherfn_training::descent::{Training, simulate, synthetic};
 use cipherfn_training::leaves::LeafSpec;
 use report::Report;
@@ -25,6 +27,7 @@ const MAX_SPEC: u64 = 1 << 20;
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
 /// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
 /// so that counts are exact. Of a tree that is grown (algorithm = "tree") the number of round trips is told.
+/// Specs of statistics, which have no algorithm, become programs of totals, to which owners contribute (joint).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -75,6 +78,15 @@ impl CompileTraining {
                 "--structure is for leaves, and {} has no algorithm = \"leaves\"",
                 self.spec.name()
             );
+        }
+        if StatisticsSpec::is_spec(&text) {
+            if self.data.is_some() {
+                bail_usage!(
+                    "--data is for descent, and {} is of statistics",
+                    self.spec.name()
+                );
+            }
+            return self.statistics(&text, terminal);
         }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {
