@@ -13,6 +13,7 @@ mod public_keys;
 mod service;
 mod support;
 mod tables;
+mod totals;
 mod training;
 mod trust;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::registry::{FramePiece, StoredFrame};
 use cipherfn_protocol::api::frames::{FrameId, GadgetDocument};
-use cipherfn_protocol::api::grant::Grant;
+use cipherfn_protocol::api::grant::GrantTarget;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::KeyId;

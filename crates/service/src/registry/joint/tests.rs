@@ -1,6 +1,8 @@
+mod totals;
+
 use super::*;
 use crate::registry::JobOrder;
-use cipherfn_protocol::api::grant::{Grant, TrainingTerms};
+use cipherfn_protocol::api::grant::{GrantTarget, TrainingTerms};
 use cipherfn_protocol::api::job::{IdempotencyKey, UploadFolder};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::statement::{PublicKey, Signature};
