@@ -4,6 +4,7 @@ mod add;
 mod declare;
 mod grants;
 mod list;
+mod sums;
 mod terms;
 mod total;
 

@@ -1,7 +1,5 @@
 //! `cipherfn joint add`.
 
-mod sums;
-
 use super::read_public_key;
 use crate::commands::train::{clipped, read_owner_rows};
 use crate::connection::Connection;
@@ -39,16 +37,16 @@ pub(super) struct AddOwnRows {
     key: InputSource,
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
-    input: InputSource,
+    pub(super) input: InputSource,
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
     /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
     #[arg(long)]
-    uneven: bool,
+    pub(super) uneven: bool,
     /// Contribute to no total of fewer owners, by what its grant says
     #[arg(long, value_name = "N")]
-    least_owners: Option<u32>,
+    pub(super) least_owners: Option<u32>,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -57,7 +55,7 @@ pub(super) struct AddOwnRows {
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
-    format: TableOptions,
+    pub(super) format: TableOptions,
 }
 
 impl AddOwnRows {

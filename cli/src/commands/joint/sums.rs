@@ -1,6 +1,6 @@
 //! An owner's sums, contributed to a total.
 
-use super::AddOwnRows;
+use super::add::AddOwnRows;
 use crate::commands::statistics::{clipped_json, clipped_of, read_sums};
 use crate::grants::fingerprint;
 use crate::terminal::{self, Terminal};
