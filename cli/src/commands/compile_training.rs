@@ -13,9 +13,9 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result, anyhow};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
-use cipherfn_training::StatisticsSpec;
 use cipherfn_training::descent::{Training, simulate, synthetic};
 use cipherfn_training::leaves::LeafSpec;
+use cipherfn_training::{StatisticsSpec, SummedSchema};
 use report::Report;
 use std::io::Write;
 
@@ -27,7 +27,8 @@ const MAX_SPEC: u64 = 1 << 20;
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
 /// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
 /// so that counts are exact. Of a tree that is grown (algorithm = "tree") the number of round trips is told.
-/// Specs of statistics, which have no algorithm, become programs of totals, to which owners contribute (joint).
+/// Specs of statistics, and schemas of frames that sum by a look-up, have no algorithm, and become programs of
+/// totals, to which owners contribute (joint).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -79,14 +80,16 @@ impl CompileTraining {
                 self.spec.name()
             );
         }
-        if StatisticsSpec::is_spec(&text) {
+        let is_table = SummedSchema::is_spec(&text);
+        if is_table || StatisticsSpec::is_spec(&text) {
             if self.data.is_some() {
-                bail_usage!(
-                    "--data is for descent, and {} is of statistics",
-                    self.spec.name()
-                );
+                bail_usage!("--data is for descent, and {} is of sums", self.spec.name());
             }
-            return self.statistics(&text, terminal);
+            return if is_table {
+                self.summed(terminal)
+            } else {
+                self.statistics(&text, terminal)
+            };
         }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {

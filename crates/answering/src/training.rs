@@ -5,6 +5,7 @@
 
 use crate::{Answering, SumsUpload, blocking, refusal};
 use bytes::Bytes;
+use cipherfn_frame::schema::SchemaError;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
@@ -94,8 +95,8 @@ impl Uploaded {
     fn new(
         (program, key): (TrainingProgram, KeyId),
         (name, public_key): (Hash, Option<Vec<u8>>),
-    ) -> Self {
-        match program {
+    ) -> Result<Self, SchemaError> {
+        Ok(match program {
             TrainingProgram::Descent(training) => {
                 let upload = DescentUpload {
                     name: Some(name),
@@ -107,8 +108,9 @@ impl Uploaded {
             TrainingProgram::Leaves(training) => {
                 Self::Rows(TrainingUpload::Leaves(training, LeafUpload::default()))
             }
-            TrainingProgram::Statistics(spec) => Self::Sums(SumsUpload::new(&spec, key)),
-        }
+            TrainingProgram::Statistics(spec) => Self::Sums(SumsUpload::of_statistics(&spec, key)),
+            TrainingProgram::Frame(schema) => Self::Sums(SumsUpload::of_frame(&schema, key)?),
+        })
     }
 }
 
@@ -245,7 +247,9 @@ impl Answering {
         call: &Call,
     ) -> Result<Uploaded, Failure> {
         let program = self.program(asked, call).await?;
-        Ok(Uploaded::new((program, asked.key), (files, public_key)))
+        let uploaded = Uploaded::new((program, asked.key), (files, public_key));
+        uploaded
+            .map_err(|error| Failure::Internal(format!("the schema of {}: {error}", asked.program)))
     }
 
     /// A training on what was uploaded, before its first step.

@@ -4,6 +4,7 @@ use crate::descent::Training;
 use crate::error::TrainingError;
 use crate::leaves::LeafTraining;
 use crate::spec::StatisticsSpec;
+use crate::summed::SummedSchema;
 use cipherfn_protocol::hash::Hash;
 
 /// A checked program. It is public.
@@ -15,6 +16,8 @@ pub enum TrainingProgram {
     Leaves(Box<LeafTraining>),
     /// Sums of owners' rows, which are added.
     Statistics(Box<StatisticsSpec>),
+    /// Sums of owners' rows by the keys of a frame, which are added.
+    Frame(SummedSchema),
 }
 
 impl TrainingProgram {
@@ -25,6 +28,8 @@ impl TrainingProgram {
     pub fn from_json(bytes: &[u8]) -> Result<Self, TrainingError> {
         Ok(if LeafTraining::is_program(bytes) {
             Self::Leaves(Box::new(LeafTraining::from_json(bytes)?))
+        } else if SummedSchema::is_program(bytes) {
+            Self::Frame(SummedSchema::new(bytes.to_vec()))
         } else if StatisticsSpec::is_program(bytes) {
             Self::Statistics(Box::new(StatisticsSpec::from_json(bytes)?))
         } else {
@@ -40,7 +45,7 @@ impl TrainingProgram {
         match self {
             Self::Descent(training) => Ok(*training),
             Self::Leaves(_) => Err(TrainingError::OfTrees),
-            Self::Statistics(_) => Err(TrainingError::OfSums),
+            Self::Statistics(_) | Self::Frame(_) => Err(TrainingError::OfSums),
         }
     }
 
@@ -50,6 +55,7 @@ impl TrainingProgram {
             Self::Descent(training) => training.hash(),
             Self::Leaves(training) => training.hash(),
             Self::Statistics(spec) => spec.hash(),
+            Self::Frame(schema) => schema.hash(),
         }
     }
 
@@ -62,6 +68,7 @@ impl TrainingProgram {
             Self::Descent(training) => Ok(training.canonical().to_vec()),
             Self::Leaves(training) => training.to_json(),
             Self::Statistics(spec) => Ok(spec.canonical().to_vec()),
+            Self::Frame(schema) => Ok(schema.json().to_vec()),
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) fn joint(
                 ));
             }
         }
-        TrainingProgram::Statistics(_) => {
+        TrainingProgram::Statistics(_) | TrainingProgram::Frame(_) => {
             let least = declaration.least_owners.unwrap_or_default();
             return if (2..=MAX_CONTRIBUTIONS as u32).contains(&least) {
                 Ok(())

@@ -182,6 +182,10 @@ impl Jobs {
                 self.look_at_sums((&training, &spec), files).await?;
                 0
             }
+            TrainingProgram::Frame(schema) => {
+                self.look_at_tables((&training, &schema), files).await?;
+                0
+            }
             TrainingProgram::Leaves(_) => return Err(Problem::from(GrantRefusal::Unknown).into()),
         };
         let added = self.registry.change_joint((&owner, id), |training| {

@@ -89,6 +89,11 @@ impl AddOwnRows {
                     self.add_sums(&service, by, &spec, terminal).await?;
                     return Ok(None);
                 }
+                TrainingProgram::Frame(schema) => {
+                    let by = (&grant, &public);
+                    self.add_tables(&service, by, &schema, terminal).await?;
+                    return Ok(None);
+                }
                 other => other.descent()?,
             };
             self.require_owners(terms)?;

@@ -120,7 +120,9 @@ impl DeclareTraining {
     /// Of how many owners a total is to be; nothing where rows are trained on.
     fn least_owners_of(&self, program: &TrainingProgram) -> Result<Option<u32>> {
         match (program, self.least_owners) {
-            (TrainingProgram::Statistics(_), least) => Ok(Some(least.unwrap_or(LEAST_OWNERS))),
+            (TrainingProgram::Statistics(_) | TrainingProgram::Frame(_), least) => {
+                Ok(Some(least.unwrap_or(LEAST_OWNERS)))
+            }
             (TrainingProgram::Descent(_) | TrainingProgram::Leaves(_), None) => Ok(None),
             (TrainingProgram::Descent(_) | TrainingProgram::Leaves(_), Some(_)) => bail_usage!(
                 "--least-owners is for totals of sums, and {} trains on rows; leave it out",

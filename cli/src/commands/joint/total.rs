@@ -5,13 +5,16 @@ use crate::files::{Content, Destination};
 use crate::shared::{Force, block_on};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
+use cipherfn_frame::file::FileHead;
 use cipherfn_protocol::api::trainings::{TrainingId, TrainingStatus};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_training::Contribution;
 use std::io::Write;
 
 /// Have a service add what owners have contributed, and take the total
 ///
-/// The total is encrypted under your key: statistics fit and statistics show decrypt it, as often as you like.
+/// The total is encrypted under your key: statistics fit and statistics show decrypt it, as often as you like, and
+/// frame decrypt that of sums by key, which plans merge with as well.
 /// It is of all contributions, and made once: nothing can be contributed or left out after that. Once it is
 /// written, contributions and grants are deleted at the service.
 #[derive(Debug, clap::Args)]
@@ -85,17 +88,29 @@ impl TakeTotal {
 /// That a file is the total of as many contributions as there are, for this key. What is in it, a service alone
 /// knows.
 fn require(status: &TrainingStatus, bytes: &[u8]) -> Result<()> {
-    let total = Contribution::from_file_bytes(bytes).context("the service's total")?;
-    let required = total.require(status.specs, status.key);
-    required.context("the service's total")?;
+    let found = owners_of(status, bytes).context("the service's total")?;
     let owners = status.owners.len();
-    if total.owners as usize != owners {
+    if found as usize != owners {
         bail!(
-            "the service has given a total of {} contributions, and there are {owners}; take it again, and tell its operator",
-            total.owners
+            "the service has given a total of {found} contributions, and there are {owners}; take it again, and tell its operator"
         );
     }
     Ok(())
+}
+
+/// How many owners a total is of, if it is by the program and under the key that were declared.
+fn owners_of(status: &TrainingStatus, bytes: &[u8]) -> Result<u32> {
+    let Ok(head) = FileHead::read(bytes) else {
+        let total = Contribution::from_file_bytes(bytes)?;
+        total.require(status.specs, status.key)?;
+        return Ok(total.owners);
+    };
+    let owners = head.schema.owners().context("it is a frame with rows")?;
+    let found = Hash::of(&head.schema.summed(1)?.to_json()?);
+    if (found, head.key) != (status.specs, status.key) {
+        bail!("it is by another schema, or for another key");
+    }
+    Ok(owners)
 }
 
 /// Which contributions are whose, for a total that was not made.

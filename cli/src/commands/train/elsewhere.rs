@@ -51,7 +51,9 @@ impl Train {
             let whose = whose(&fetched, fetched.training.hash());
             let training = match fetched.training {
                 TrainingProgram::Descent(training) => *training,
-                TrainingProgram::Statistics(_) => return Err(TrainingError::OfSums.into()),
+                TrainingProgram::Statistics(_) | TrainingProgram::Frame(_) => {
+                    return Err(TrainingError::OfSums.into());
+                }
                 TrainingProgram::Leaves(training) => {
                     let place = (&service, &ring, &name);
                     let told = (output, Some(whose));

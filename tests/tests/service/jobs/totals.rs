@@ -1,6 +1,8 @@
 //! Totals of sums of several tenants: each encrypts its own under the key holder's public key and contributes them
 //! by a grant; the service adds; the key holder gets the total, once, and nothing else.
 
+mod tables;
+
 use super::joint::{SIGNS, add};
 use super::training::{RING, left, publish, set};
 use super::{Requests, refusals};
@@ -12,6 +14,7 @@ use cipherfn_protocol::api::grants::Revocation;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobDeclaration, JobKind};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingStatus};
 use cipherfn_protocol::api::{Problem, ProblemType, PublicKeyFile, PublishedKind};
+use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
@@ -52,19 +55,20 @@ fn sums<'a>(spec: &'a StatisticsSpec, rows: &[[f64; 3]]) -> Sums<'a> {
 struct Holder<'a> {
     service: Service,
     requests: Requests<'a>,
-    spec: StatisticsSpec,
+    program: &'static str,
+    specs: SpecsHash,
     secret: SecretKey,
     public: PublicKey,
     declared: TrainingStatus,
 }
 
 impl<'a> Holder<'a> {
-    /// A total of two owners at least.
-    async fn new(stack: &'a Stack) -> Self {
-        let (service, spec) = (stack.service_of("alice-token"), spec("stay"));
+    /// A total of two owners at least, by a program.
+    async fn new(stack: &'a Stack, program: &'static str, specs: SpecsHash) -> Self {
+        let service = stack.service_of("alice-token");
         let secret = RING.1.secret_key(set()).expect("a key");
         let public = PublicKey::generate(&secret).expect("a public key");
-        let of = (&name("stay"), spec.hash());
+        let of = (&name(program), specs);
         let declared = service.declare_total(of, &public, 2).await;
         Self {
             declared: declared.expect("declared"),
@@ -73,7 +77,8 @@ impl<'a> Holder<'a> {
                 token: "alice-token",
             },
             service,
-            spec,
+            program,
+            specs,
             secret,
             public,
         }
@@ -86,8 +91,8 @@ impl<'a> Holder<'a> {
             owner: self.declared.tenant,
             target: GrantTarget::Training(TrainingTerms {
                 training: self.declared.training,
-                program: name("stay"),
-                specs: self.spec.hash(),
+                program: name(self.program),
+                specs: self.specs,
                 key: self.secret.id(),
                 public_key: public_key_hash(&self.public.to_file_bytes()),
                 rows: 50,
@@ -107,8 +112,8 @@ impl<'a> Holder<'a> {
     }
 
     fn contribution(&self, owner: u32) -> Contribution {
-        let sums = sums(&self.spec, &rows(owner));
-        contribute(&self.public, &self.spec, &sums).expect("encrypted")
+        let spec = spec("stay");
+        contribute(&self.public, &spec, &sums(&spec, &rows(owner))).expect("encrypted")
     }
 
     async fn status(&self) -> TrainingStatus {
@@ -130,8 +135,8 @@ impl<'a> Holder<'a> {
         JobDeclaration {
             idempotency_key: IdempotencyKey::from_bytes([number; 16]),
             kind: JobKind::Train,
-            model: name("stay"),
-            specs: self.spec.hash(),
+            model: name(self.program),
+            specs: self.specs,
             key: self.secret.id(),
             upload: self.declared.training.into(),
             chunks: chunks.to_vec(),
@@ -154,27 +159,27 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Problem {
     error.problem().expect("a problem").clone()
 }
 
-async fn stack() -> Stack {
+async fn stack(program: &str, specs: &[u8]) -> Stack {
     let names = ["alice", "bob", "carol", "dave"];
     let stack = Stack::start(|setup| setup.authorizer = tenants(&names)).await;
-    let spec = spec("stay");
     let version = Published {
-        hash: spec.hash(),
+        hash: Hash::of(specs),
         bundle: None,
-        specs: spec.canonical().to_vec().into(),
+        specs: specs.to_vec().into(),
         specs_v1: None,
         report: None,
         kind: PublishedKind::Program,
     };
-    stack.publish_version("stay", &version, 2).await;
+    stack.publish_version(program, &version, 2).await;
     stack
 }
 
 /// Two of four tenants make a total, by a service that no key was registered at.
 #[tokio::test(flavor = "multi_thread")]
 async fn owners_sums_are_added_by_a_service() {
-    let stack = stack().await;
-    let alice = Holder::new(&stack).await;
+    let stay = spec("stay");
+    let stack = stack("stay", stay.canonical()).await;
+    let alice = Holder::new(&stack, "stay", stay.hash()).await;
     let service = |token| stack.service_of(token);
     let (bob, carol, dave) = (
         service("bob-token"),
@@ -254,7 +259,8 @@ async fn owners_sums_are_added_by_a_service() {
 
 /// A result is the total of contributions, to the bit, and its numbers are those of all rows.
 fn is_of(alice: &Holder<'_>, result: &[u8], contributions: [&Contribution; 2]) {
-    let mut here = Total::new(&alice.spec);
+    let spec = &spec("stay");
+    let mut here = Total::new(spec);
     for contribution in contributions {
         here.add(contribution).expect("added");
     }
@@ -262,13 +268,13 @@ fn is_of(alice: &Holder<'_>, result: &[u8], contributions: [&Contribution; 2]) {
     let found = Contribution::from_file_bytes(result).expect("a total");
     assert!(found == here && found.owners == 2);
     let pooled = [rows(1), rows(2)].concat();
-    let clear = sums(&alice.spec, &pooled).words();
-    let clear = Moments::decode(&alice.spec, error(set(), 2), &clear).expect("moments");
-    let found = open(&alice.secret, &alice.spec, &found).expect("moments");
+    let clear = sums(spec, &pooled).words();
+    let clear = Moments::decode(spec, error(set(), 2), &clear).expect("moments");
+    let found = open(&alice.secret, spec, &found).expect("moments");
     assert_eq!((found.count(), clear.count()), (80.0, 80.0));
     let ridge = Fit::Linear { penalty: 10.0 };
     let weights = [&found, &clear].map(|moments| {
-        let model = ridge.of(&alice.spec, moments).expect("a model");
+        let model = ridge.of(spec, moments).expect("a model");
         let (weights, intercepts) = model.raw_weights().expect("weights");
         [weights.concat(), intercepts].concat()
     });
@@ -308,8 +314,9 @@ async fn refuses_parts(alice: &Holder<'_>, status: &TrainingStatus) {
 /// What is no contribution to this total, whole, by one owner, never is in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_are_looked_at_before_they_are_in_a_total() {
-    let stack = stack().await;
-    let alice = Holder::new(&stack).await;
+    let stay = spec("stay");
+    let stack = stack("stay", stay.canonical()).await;
+    let alice = Holder::new(&stack, "stay", stay.hash()).await;
     let bob = Requests {
         stack: &stack,
         token: "bob-token",
@@ -386,7 +393,7 @@ async fn refuses_declarations(stack: &Stack, alice: &Holder<'_>) {
         public_key: PublicKeyFile::new(alice.public.to_file_bytes()),
         least_owners,
     };
-    let stay = alice.spec.hash();
+    let stay = alice.specs;
     for (declaration, expected) in [
         (declared("stay", stay, None), "0 owners; a total is"),
         (declared("stay", stay, Some(1)), "1 owners; a total is"),
