@@ -13,7 +13,7 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::SET;
-use cipherfn_training::TrainingProgram;
+use cipherfn_training::{TrainingError, TrainingProgram};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -123,8 +123,9 @@ impl DeclareTraining {
             (TrainingProgram::Statistics(_) | TrainingProgram::Frame(_), least) => {
                 Ok(Some(least.unwrap_or(LEAST_OWNERS)))
             }
-            (TrainingProgram::Descent(_) | TrainingProgram::Leaves(_), None) => Ok(None),
-            (TrainingProgram::Descent(_) | TrainingProgram::Leaves(_), Some(_)) => bail_usage!(
+            (TrainingProgram::Leaves(_), _) => Err(TrainingError::OfTrees.into()),
+            (TrainingProgram::Descent(_), None) => Ok(None),
+            (TrainingProgram::Descent(_), Some(_)) => bail_usage!(
                 "--least-owners is for totals of sums, and {} trains on rows; leave it out",
                 self.program
             ),
