@@ -2,6 +2,7 @@ mod totals;
 
 use super::*;
 use crate::registry::JobOrder;
+use crate::registry::document::Document;
 use cipherfn_protocol::api::grant::{GrantTarget, TrainingTerms};
 use cipherfn_protocol::api::job::{IdempotencyKey, UploadFolder};
 use cipherfn_protocol::hash::Sha256;

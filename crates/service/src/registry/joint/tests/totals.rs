@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::registry::GrantedPiece;
-use crate::registry::document::MAX_BYTES;
+use crate::registry::document::{Document, MAX_BYTES};
 
 fn total() -> JointTraining {
     let declaration = TrainingDeclaration {
