@@ -7,6 +7,7 @@
 
 use super::emitter::{Emitter, Operand, reshaped};
 use crate::error::CompileError;
+use crate::ir::SquaredDistances;
 use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{BinaryFunction, ReduceFunction, Tensor};
 
@@ -35,7 +36,10 @@ impl Emitter<'_> {
         let squares = self.vector(Tensor::F64(squares.collect()))?;
         let sum = self.binary(BinaryFunction::Add, &products, &squares)?;
         let distances = self.binary(BinaryFunction::Add, &sum, &own)?;
-        self.ir.distances.push(distances.id);
+        self.ir.distances.push(SquaredDistances {
+            value: distances.id,
+            row: row.id,
+        });
         Ok(distances)
     }
 }
