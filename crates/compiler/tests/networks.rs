@@ -205,7 +205,12 @@ fn small_networks_match_onnx_runtime() {
 /// Where a model's answers are not those beside it.
 fn differs(path: &Path, name: &str) -> Result<(), String> {
     let model = read_model(&fs::read(path).unwrap()).map_err(|error| error.to_string())?;
-    let is_lookup = |own: &Estimator| matches!(own, Estimator::Lookups(_) | Estimator::Layers(_));
+    let is_lookup = |own: &Estimator| {
+        matches!(
+            own,
+            Estimator::Lookups(_) | Estimator::Layers(_) | Estimator::Neighbours(_)
+        )
+    };
     let is_linear = |own: &Estimator| matches!(own, Estimator::Linear(_));
     let is_right = if name == "gp_dot" {
         is_linear
