@@ -5,7 +5,7 @@ use crate::conceal::{self, Concealed};
 use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
-use crate::families::{self, Region};
+use crate::families;
 use crate::features::Features;
 use crate::labels;
 use crate::margins;
@@ -221,11 +221,15 @@ impl Compilation<'_> {
         } else {
             Vec::new()
         };
-        let family = |region: &Region| region.estimator.family().name();
+        let mut families: Vec<_> = regions
+            .iter()
+            .map(|region| region.estimator.family().name())
+            .collect();
+        families.dedup();
         let report = Subject {
             model,
             options,
-            family: regions.iter().map(family).collect::<Vec<_>>().join(" and "),
+            family: families.join(" and "),
             backend,
             regions: &assembly.facts,
             relations: assembly.relations.len(),

@@ -126,6 +126,32 @@ fn encrypted_votes_give_the_librarys_labels() {
     }
 }
 
+/// Three rankings, whose means the client averages, beside each other in one circuit.
+#[test]
+fn a_bag_of_neighbours_votes_as_the_library_does() {
+    let name = "knn_bagging_iris";
+    let compiled = try_compile(name, |_| {}).unwrap();
+    println!("{}", compiled.report);
+    let circuit = &compiled.bundle.circuit;
+    assert_eq!((circuit.inputs.len(), circuit.outputs.len()), (3, 3));
+    assert_eq!(compiled.report.model.family, "nearest neighbours");
+    let pairs = pairs(name, &compiled);
+    assert_eq!(pairs.len(), 38);
+    let labels = pairs
+        .iter()
+        .filter(|pair| pair.found[0].to_texts()[0] == pair.expected[3].to_string());
+    let labels = labels.count();
+    println!("{labels} of 38 labels");
+    assert!(labels >= 37, "{labels} of 38");
+    let keys = Keys::of(circuit);
+    let specs = compiled.specs.specs();
+    for (values, pair) in values(name, &compiled, 2).iter().zip(&pairs) {
+        let scores = specs.decoding.scores(&keys.phases(circuit, values));
+        let found = specs.postprocess.run(vec![Tensor::F64(scores)]).unwrap();
+        assert_eq!(found, pair.found);
+    }
+}
+
 /// The numbers that bootstraps look up: a histogram of n look-ups turned back by one more, and in the
 /// second round the candidates' own errors. In steps of rank these are noise around whole ranks.
 ///

@@ -57,6 +57,7 @@ impl PlacesPass<'_> {
             (Some(entries), _) => entries,
             (None, Place::Before) => self.windowed(left),
             (None, Place::Affine(entries)) => Rc::clone(entries),
+            (None, Place::Joined) => return Err(self.joins(id)),
             _ => return Ok(Place::Behind { nonlinear: None }),
         };
         let arguments = [Argument::Affine(features), Argument::Constant(weights)];

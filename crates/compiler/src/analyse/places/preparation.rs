@@ -23,15 +23,18 @@ pub(super) fn preparation(ir: &Ir) -> Vec<bool> {
         _ => None,
     };
     let is_layer = |op: &Op| left(op).is_some_and(|left| left.is_activated);
+    // What an estimator takes is begun with, or is of distances.
+    let is_estimated = |op: &Op| op.arguments().contains(&ir.results());
     let stated = ir.estimators.iter();
     let stated = stated.filter(|own| !matches!(own.function, Function::Nearest(_)));
     let taken = sources(ir, stated.map(|own| own.argument), |op| {
         let is_base = at_server && left(op).is_some_and(|left| !left.is_linear);
-        let goes_on = !at_server || is_linear(op);
+        let goes_on = !is_estimated(op) && (!at_server || is_linear(op));
         (!is_layer(op) && !is_base).then_some(goes_on)
     });
     let squared = sources(ir, ir.distances.iter().map(|own| own.row), |op| {
-        (!is_layer(op)).then(|| is_computed_with_squares(ir, op))
+        let goes_on = !is_estimated(op) && is_computed_with_squares(ir, op);
+        (!is_layer(op)).then_some(goes_on)
     });
     let both = taken.into_iter().zip(squared);
     both.map(|(taken, squared)| taken || squared).collect()
@@ -72,8 +75,7 @@ fn is_computed_with_squares(ir: &Ir, op: &Op) -> bool {
                 ..
             }
     );
-    let is_estimated = op.arguments().contains(&ir.results());
-    is_multiple || (is_affine(ir, op) && !is_estimated)
+    is_multiple || is_affine(ir, op)
 }
 
 fn is_linear(op: &Op) -> bool {

@@ -1,6 +1,8 @@
 use super::{Place, places};
-use crate::ir::{Atom, Combination, Function, Ir, LinearMap, SquaredDistances};
-use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
+use crate::ir::{Atom, Combination, Function, Ir, LinearMap, NearestPoints, SquaredDistances};
+use cipherfn_program::{
+    BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
+};
 
 fn product(ir: &mut Ir, left: ValueId, weights: &[f32]) -> ValueId {
     let right = ir.numbers(weights);
@@ -207,6 +209,24 @@ fn what_is_squared_is_projected_by_the_client() {
     assert_eq!(entries[0].terms.len(), 1);
 }
 
+/// A linear model over votes (stacking) has nothing to do with how points are ranked.
+#[test]
+fn a_product_for_a_ranking_prepares_nothing() {
+    let mut ir = Ir::sample();
+    let distances = product(&mut ir, ValueId(0), &[-2.0, -4.0]);
+    let nearest = Function::Nearest(NearestPoints {
+        node: "node".into(),
+        points: 1,
+        kept: 1,
+    });
+    let votes = ir.estimate("node", distances, nearest).unwrap();
+    let link = sigmoid(&mut ir, votes);
+    let score = linear(&mut ir, link);
+    let found = places(&ir.giving(score)).unwrap().places;
+    assert!(matches!(found[distances.index()], Place::Affine(_)));
+    assert!(matches!(found[score.index()], Place::Behind { .. }));
+}
+
 /// Without distances the server knows the projection alone.
 #[test]
 fn a_projection_below_a_layer_is_the_servers() {
@@ -235,6 +255,10 @@ fn a_networks_layer_is_not_squared() {
 fn results_of_estimators_are_not_squared() {
     let mut ir = Ir::sample();
     let base = linear(&mut ir, ValueId(0));
+    let base = ir.add(Op::Cast {
+        source: base,
+        kind: EntryKind::F32,
+    });
     let distances = distances(&mut ir, base);
     let kernel = exponential(&mut ir, distances);
     let score = product(&mut ir, kernel, &[3.0]);

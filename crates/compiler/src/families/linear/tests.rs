@@ -45,6 +45,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
             region: &[0],
         },
         reach: None,
+        bootstrap: None,
     })
 }
 
