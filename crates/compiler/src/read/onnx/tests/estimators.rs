@@ -221,7 +221,7 @@ fn estimators_over_others_are_evaluated_behind_them() {
     let parts = [
         "\"second\"",
         "cannot compare what it takes of other estimators through node \"the Sigmoid\"",
-        "trees over sums of features, or of functions of the row",
+        "trees over the row's own values, over sums of these or of functions of the row",
     ];
     let bushes = (0..400_i64).flat_map(|id| [id; 3]).collect::<Vec<_>>();
     let of_each = |own: [i64; 3]| own.repeat(400);
