@@ -108,7 +108,11 @@ fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
             } else {
                 ""
             };
-            format!("--precision {best:.1} or less{other}")
+            if *best >= 1.0 {
+                format!("--precision {best:.1} or less{other}")
+            } else {
+                format!("leave --precision out{other}")
+            }
         }
         _ => return None,
     })

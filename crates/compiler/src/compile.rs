@@ -73,6 +73,7 @@ pub fn compile<R: Read>(
     if options.transpose {
         model = transposed(model)?;
     }
+    options.check_effect(&model)?;
     let Calibration {
         source_name,
         input,
@@ -180,6 +181,7 @@ impl Compilation<'_> {
             notes.extend(conceal::note(model)?);
         }
         notes.extend(own.note_on_missing());
+        notes.extend(own.note_on_fills());
         let regions = families::regions(&shown.estimators);
         let wanted = Wanted {
             model,

@@ -398,7 +398,7 @@ fn calibration_files_are_read_as_they_are_written() {
     let one = fs::read_to_string(folder.join("cal-1-row.csv")).unwrap();
     let warnings = compile(&one, Format::default()).unwrap().report.warnings;
     assert!(
-        warnings.iter().any(|text| text.contains("has one row")),
+        warnings.iter().any(|text| text.contains("has 1 row, and")),
         "{warnings:?}"
     );
     let error = compile(&train.replace(',', ";"), Format::default()).unwrap_err();
