@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand, reshaped};
 use crate::lower::registry::{Operator, standard};
 use crate::read::onnx::tensor::Element;
-use cipherfn_program::{BinaryFunction, ReduceFunction, Tensor};
+use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, ValueId};
 
 pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("CumSum", 11, cumulative_sum),
@@ -59,6 +59,35 @@ fn ranks_distances(emitter: &Emitter<'_>, operand: &Operand) -> bool {
     })
 }
 
+/// Whether an operand follows from the cosines of the row and fixed points: products that are divided by
+/// the row's length.
+fn ranks_cosines(emitter: &Emitter<'_>, operand: &Operand) -> bool {
+    let ir = &emitter.ir;
+    let steps = ir.program.steps();
+    let ancestors = |id: ValueId| {
+        let ancestors = ir.ancestors([id]);
+        let steps = steps.iter().enumerate();
+        steps.filter(move |(index, _)| ancestors[ir.first_step() + index])
+    };
+    let is_length = |id: ValueId| {
+        ancestors(id).any(|(_, step)| match &step.op {
+            Op::Reduce { function, .. } => *function == ReduceFunction::SumSquare,
+            _ => false,
+        })
+    };
+    ancestors(operand.id).any(|(index, step)| match &step.op {
+        Op::Binary {
+            function: BinaryFunction::Div,
+            right,
+            ..
+        } => {
+            let own = ValueId((ir.first_step() + index) as u32);
+            ir.program.tensor_type(own).len == operand.len() && is_length(*right)
+        }
+        _ => false,
+    })
+}
+
 /// An entry's place is the number of entries that come before it: larger ones, and equal ones with a
 /// lower index.
 fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
@@ -88,6 +117,14 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             reshaped(&values, shape.clone()),
             reshaped(&index, shape),
         ]);
+    }
+    if ranks_cosines(emitter, &data) {
+        return Err(emitter.node.unsupported(
+            "it ranks cosines of the row and fixed points (metric=\"cosine\"), each of which the client \
+             would see",
+            "the Euclidean metric; behind a Normalizer, which scales rows to length 1, it ranks as \
+             cosines do",
+        ));
     }
     let before = if takes_largest {
         BinaryFunction::Greater

@@ -186,7 +186,13 @@ fn convolution(attributes: Vec<AttributeProto>, kernels: &[i64]) -> ModelProto {
         vec![
             node("", "Conv", &["X", "kernels"], &["c"], attributes),
             node("", "Relu", &["c"], &["a"], Vec::new()),
-            node("", "ReduceMean", &["a"], &["Y"], vec![int("keepdims", 0)]),
+            node(
+                "",
+                "ReduceMean",
+                &["a"],
+                &["Y"],
+                vec![int("keepdims", 0), ints("axes", &[1, 2, 3])],
+            ),
         ],
         vec![tensor(
             "kernels",
@@ -246,7 +252,13 @@ fn pools_too_large_to_evaluate_are_counted_before_they_are_made() {
                 node("", "Conv", &["X", "kernel"], &["c"], Vec::new()),
                 node("", "MaxPool", &["c"], &["p"], attributes),
                 node("", "Conv", &["p", "kernel"], &["d"], Vec::new()),
-                node("", "ReduceMean", &["d"], &["Y"], vec![int("keepdims", 0)]),
+                node(
+                    "",
+                    "ReduceMean",
+                    &["d"],
+                    &["Y"],
+                    vec![int("keepdims", 0), ints("axes", &[1, 2, 3])],
+                ),
             ],
             vec![tensor("kernel", &[1, 1, 1, 1], &[2.0])],
         );
