@@ -13,6 +13,7 @@ mod public_keys;
 mod service;
 mod support;
 mod tables;
+mod too_large;
 mod training;
 mod trust;
 
