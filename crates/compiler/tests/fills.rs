@@ -120,18 +120,16 @@ fn other_values_between_steps_are_marked() {
         let compiled = compiled(name, &train(300));
         assert_eq!(compiled.specs.format(), 7, "{name}");
         let model = read_model(&fs::read(folder().join(format!("{name}.onnx"))).unwrap()).unwrap();
-        let features = |f1: f32| {
-            let row = vec![Tensor::F32(vec![0.3, -0.2, 1.0, f1, 0.0, 1.0])];
+        let features = |f0: f32| {
+            let row = vec![Tensor::F32(vec![0.3, -0.2, f0, 0.0, 0.0, 1.0])];
             model.features_of(row).unwrap()
         };
-        assert_eq!(marked(&compiled, &features(0.0)), [""; 0]);
-        assert_eq!(marked(&compiled, &features(1.0)), [""; 0]);
-        assert_eq!(
-            marked(&compiled, &features(0.5)),
-            ["f1"],
-            "{:?}",
-            integers(&compiled)
-        );
-        assert_eq!(marked(&compiled, &features(3.0)), ["f1"]);
+        for value in [0.0, 1.0] {
+            assert_eq!(marked(&compiled, &features(value)), [""; 0]);
+        }
+        for value in [0.5, 3.0] {
+            let marked = marked(&compiled, &features(value));
+            assert!(marked.contains(&"f0"), "{name}: {:?}", integers(&compiled));
+        }
     }
 }
