@@ -326,6 +326,27 @@ fn look_ups_by_a_rounded_score_are_refused() {
     assert_eq!(predict(&read(&by_label).unwrap(), [0.6, 0.0]), [4.0]);
 }
 
+/// As exporters write it where all columns have one type.
+#[test]
+fn values_take_the_type_of_another_one() {
+    let mut tree = tree();
+    tree.input = vec!["L".into()];
+    let codes = node("", "Cast", &["X"], &["K"], vec![int("to", 7)]);
+    let half = node("", "Mul", &["X", "half"], &["H"], Vec::new());
+    let of_integers = node("", "CastLike", &["H", "K"], &["I"], Vec::new());
+    let of_floats = node("", "CastLike", &["I", "half"], &["L"], Vec::new());
+    let cut = model(
+        vec![codes, half, of_integers, of_floats, tree],
+        vec![tensor("half", &[1], &[0.5])],
+    );
+    let cut = read(&cut).unwrap();
+    // 0.7 and -0.7 are 0 as integers, 1.2 is 1.
+    let plain = read(&model(vec![super::tree()], Vec::new())).unwrap();
+    for (given, seen) in [(1.4, 0.0), (2.4, 1.0), (-1.4, 0.0)] {
+        assert_eq!(predict(&cut, [given, given]), predict(&plain, [seen, seen]));
+    }
+}
+
 #[test]
 fn outputs_without_an_estimator_name_their_node() {
     let copied = model(
