@@ -167,8 +167,8 @@ const fn unfaithful(found: String, option: &'static str, limit: String) -> Compi
 }
 
 /// The options that ask for less of labels and of scores.
-const LOWER_AGREEMENT: &str = "a lower least agreement (min-agreement)";
-const LARGER_ERROR: &str = "a larger error of the scores (max-error)";
+const LOWER_AGREEMENT: &str = "a lower least agreement (--min-agreement)";
+const LARGER_ERROR: &str = "a larger error of the scores (--max-error)";
 
 /// Says how many labels are right, and how many have to be.
 fn too_few_labels(kind: &str, labels: f64, least: f64) -> String {

@@ -111,7 +111,7 @@ fn several_targets_are_no_classes() {
         "{error}"
     );
     assert!(
-        error.contains("a lower least agreement (min-agreement)"),
+        error.contains("a lower least agreement (--min-agreement)"),
         "{error}"
     );
     model.producer_name = "skl2onnx".into();
@@ -360,7 +360,7 @@ fn what_no_table_follows_is_refused_with_what_limits_it() {
         "the compiled model is not faithful enough: scores of the simulated calibration rows are off by",
         "and 1 % is the most",
         "node \"the Sin\" limits it",
-        "ask for less with a larger error of the scores (max-error)",
+        "ask for less with a larger error of the scores (--max-error)",
     ] {
         assert!(text.contains(part), "{text}");
     }
