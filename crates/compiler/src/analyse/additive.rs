@@ -62,11 +62,14 @@ fn scores(ir: &Ir, sums: &[Option<Sums>]) -> BTreeSet<ValueId> {
 
 /// Which values follow from an estimator that the file states, or from a matrix product, by id.
 fn estimated_elsewhere(ir: &Ir) -> Vec<bool> {
-    let products = ir.program.steps().iter().zip(ir.first_step()..);
-    let products = products.filter(|(step, _)| matches!(step.op, Op::MatMul { .. }));
-    let products = products.map(|(_, index)| ValueId(index as u32));
-    let results = (!ir.estimators.is_empty()).then(|| ir.results());
-    ir.descendants(results.into_iter().chain(products))
+    let is_one = |op: &Op| match op {
+        Op::MatMul { .. } => true,
+        Op::Select { source, .. } => *source == ir.results(),
+        _ => false,
+    };
+    let steps = ir.program.steps().iter().zip(ir.first_step()..);
+    let estimators = steps.filter(|(step, _)| is_one(&step.op));
+    ir.descendants(estimators.map(|(_, index)| ValueId(index as u32)))
 }
 
 /// The values, by id, from which something follows that is no sum, and that a step takes beside what
