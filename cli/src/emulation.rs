@@ -10,11 +10,12 @@ use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Pages, Route,
 };
+use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, PublishedKind};
 use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
-use cipherfn_training::TrainingProgram;
+use cipherfn_training::{SummedSchema, TrainingProgram};
 use std::env;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -216,6 +217,9 @@ pub(crate) fn read_published(name: &ModelName, source: &InputSource) -> Result<P
         return of_bundle(name, &server::checked_bundle(&bytes, source)?);
     }
     let training = TrainingProgram::from_json(&bytes).with_context(|| source.name())?;
+    if let TrainingProgram::Frame(schema) = &training {
+        check_summed(schema).with_context(|| source.name())?;
+    }
     Ok(Published {
         hash: training.hash(),
         bundle: None,
@@ -224,6 +228,15 @@ pub(crate) fn read_published(name: &ModelName, source: &InputSource) -> Result<P
         report: None,
         kind: PublishedKind::Program,
     })
+}
+
+/// That a program of sums by the keys of a frame is such a schema, in the bytes that files of frames have.
+fn check_summed(schema: &SummedSchema) -> Result<()> {
+    let read = Schema::from_json(schema.json())?.summed(1)?;
+    if read.to_json()? != schema.json() {
+        bail!("it is not as compile-training writes it; make it by that");
+    }
+    Ok(())
 }
 
 /// Publishes a version, with its developer's statement.

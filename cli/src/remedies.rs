@@ -100,7 +100,7 @@ fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
             "--features grid:{bits} or --features exact; --min-agreement PERCENT allows other labels"
         ),
         Remedy::MorePrecision { than } => format!(
-            "--precision above the {than:.1} bits of now; --min-agreement PERCENT allows other labels"
+            "--precision above the {than:.1} bits of now, if the model reaches more; --min-agreement PERCENT allows other labels"
         ),
         Remedy::LessPrecision { best, keyless } => {
             let other = if *keyless {
@@ -108,7 +108,11 @@ fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
             } else {
                 ""
             };
-            format!("--precision {best:.1} or less{other}")
+            if *best >= 1.0 {
+                format!("--precision {best:.1} or less{other}")
+            } else {
+                format!("leave --precision out{other}")
+            }
         }
         _ => return None,
     })

@@ -91,3 +91,16 @@ fn commands_in_the_documentation_work() {
         run_page(&page);
     }
 }
+
+/// Both numbers are those of the list, which `tests/models/estimators.py` makes.
+#[test]
+fn pages_count_the_estimators_that_compile_alike() {
+    let read = |page: &str| std::fs::read_to_string(repository().join(page)).expect("it exists");
+    let list = read("docs/estimators.md");
+    let lines = list.lines().filter(|line| line.starts_with("| `"));
+    let all = lines.clone().count();
+    let compile = lines.filter(|line| line.contains("| yes |")).count();
+    assert!(list.contains(&format!("{compile} of {all} compile")));
+    let said = format!("{compile} of the {all} estimators that can be exported compile");
+    assert!(read("README.md").contains(&said), "README.md: {said}");
+}

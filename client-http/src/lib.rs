@@ -16,7 +16,7 @@ pub use keyring::{
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
-    FetchedProgram, FetchedScore, FetchedTable, GoingOn, ManifestError, ParseTokenError,
+    FetchedProgram, FetchedScore, FetchedTable, GoingOn, ManifestError, OwnSums, ParseTokenError,
     Registered, Retry, RetryListener, Retrying, RowsName, RowsUpload, SameTraining, Service,
     ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded, UploadedRows, public_key_hash,
 };

@@ -38,6 +38,7 @@ mod send;
 mod sent;
 mod sign;
 mod specs;
+mod totals;
 mod train;
 mod trained;
 mod transfer;
@@ -58,6 +59,7 @@ pub use options::{
 };
 pub use register::{Registered, Uploaded};
 pub use specs::{Fetched, FetchedProgram, FetchedScore, FetchedTable};
+pub use totals::OwnSums;
 pub use train::RowsUpload;
 pub use uploaded::{RowsName, SameTraining, UploadedRows};
 

@@ -60,6 +60,7 @@ pub mod frames;
 mod margins;
 mod prediction;
 mod public;
+mod remarks;
 mod size;
 pub mod training;
 mod trust;

@@ -17,7 +17,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
-from sklearn import datasets, ensemble, gaussian_process, kernel_ridge, neural_network, svm
+from sklearn import datasets, ensemble, gaussian_process, kernel_ridge, linear_model, neighbors, neural_network, svm
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, PolynomialFeatures, StandardScaler
 
 warnings.filterwarnings("ignore")
 onnxruntime.set_default_logger_severity(4)
@@ -396,6 +399,28 @@ def scikit(name, estimator, kind, rows=60, test=ROWS):
 
 
 Kernels = gaussian_process.kernels
+MEAN = gaussian_process.GaussianProcessRegressor(Kernels.RBF(1.5) + Kernels.WhiteKernel(0.1), alpha=0.05, optimizer=None)
+# What is in front of distances: the client computes it.
+for title, (steps, kind) in {
+    "pca_svc": ([PCA(2), svm.SVC()], "classes"),
+    "pca_twice_svc": ([PCA(3), StandardScaler(), PCA(2, whiten=True), svm.SVC()], "pair"),
+    "pca_polynomials_svc": ([PCA(2), PolynomialFeatures(2), StandardScaler(), svm.SVC()], "pair"),
+    "pca_normalised_svr": ([PCA(3), Normalizer(), svm.SVR(epsilon=0.8)], "numbers"),
+    "svd_gp": ([TruncatedSVD(2), MEAN], "numbers"),
+    "pca_knn": ([PCA(2), neighbors.KNeighborsClassifier(3)], "classes"),
+}.items():
+    scikit(title, make_pipeline(*steps), kind)
+Nearest = neighbors.KNeighborsClassifier
+# Several rankings.
+for title, (estimator, kind) in {
+    "bagging_knn": (ensemble.BaggingClassifier(Nearest(3), 2, max_samples=0.4, random_state=0), "classes"),
+    "bagging_knn_columns": (ensemble.BaggingClassifier(Nearest(3), 2, max_features=2, random_state=0), "pair"),
+    "bagging_knn_regressor": (ensemble.BaggingRegressor(neighbors.KNeighborsRegressor(4), 2, random_state=0), "numbers"),
+    "voting_knn": (ensemble.VotingClassifier([("few", Nearest(3)), ("more", Nearest(7))], voting="soft", flatten_transform=False), "classes"),
+    "stacking_knn": (ensemble.StackingClassifier([("few", Nearest(3)), ("more", Nearest(9))], linear_model.LogisticRegression()), "classes"),
+    "voting_knn_labels": (ensemble.VotingClassifier([(f"k{k}", Nearest(k)) for k in (1, 3, 7)], voting="hard", flatten_transform=False), "classes"),
+}.items():
+    scikit(title, estimator, kind)
 for title, (estimator, kind) in {
     "svc_poly": (svm.SVC(kernel="poly", degree=3, coef0=0.5, gamma=0.4, C=0.5), "pair"),
     "svc_poly_classes": (svm.SVC(kernel="poly", degree=2, coef0=1), "classes"),

@@ -91,3 +91,16 @@ write(
         )
     ),
 )
+# Eight columns, which the trees take beside the scores.
+write(
+    "stacked_passthrough_bc",
+    load_breast_cancer(),
+    scaled(
+        StackingClassifier(
+            SCORES[:1],
+            RandomForestClassifier(6, max_depth=3, min_samples_leaf=20, max_features=None, random_state=0),
+            passthrough=True,
+        )
+    ),
+    slice(0, 8),
+)

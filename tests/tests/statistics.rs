@@ -411,10 +411,9 @@ fn what_does_not_add_up_is_refused() {
     total.add(&two).unwrap();
     assert!(matches!(
         open(&secret, &spec, &total.finish().unwrap()),
-        Err(StatisticsError::Training(TrainingError::TooManyRows {
-            found: 6,
-            limit: 4
-        }))
+        Err(StatisticsError::Training(
+            TrainingError::TooManyRowsTogether { limit: 4 }
+        ))
     ));
     assert!(matches!(
         Total::new(&spec).finish(),
@@ -445,7 +444,7 @@ fn what_does_not_add_up_is_refused() {
     assert!(matches!(
         open(&secret, &spec, &garbage),
         Err(StatisticsError::Training(
-            TrainingError::Impossible { .. } | TrainingError::TooManyRows { .. }
+            TrainingError::Impossible { .. } | TrainingError::TooManyRowsTogether { .. }
         ))
     ));
     let mut cut = one;

@@ -161,10 +161,7 @@ impl Bundle {
                 let answers = results.iter().zip(encoded.marks).map(|(result, mark)| {
                     let phases = result.iter().map(|phase| noise.on(*phase));
                     let answer = match client.predict(&phases.collect::<Vec<_>>()) {
-                        Ok(prediction) => Answer {
-                            prediction: Some(prediction),
-                            remark: None,
-                        },
+                        Ok(prediction) => client.answer_of(prediction),
                         Err(error) => Answer {
                             prediction: None,
                             remark: Some(error.to_string()),

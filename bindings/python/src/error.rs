@@ -234,7 +234,7 @@ fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
             "features=\"grid:{bits}\" or features=\"exact\"; min_agreement=PERCENT allows other labels"
         ),
         Remedy::MorePrecision { than } => {
-            format!("precision above {than:.1}; min_agreement=PERCENT allows other labels")
+            format!("precision above {than:.1}, if the model reaches more; min_agreement=PERCENT allows other labels")
         }
         Remedy::LessPrecision { best, keyless } => {
             let other = if *keyless {

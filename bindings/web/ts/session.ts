@@ -32,7 +32,7 @@ export interface ModelFacts {
 export interface Prediction {
   /**
    * `answered`; `limited`, where a value was outside the range that the model knows and was limited to it, or
-   * columns do not relate as in the rows that the model knows;
+   * between the few that it knows and rounded to the nearest, or columns do not relate as in the rows that the model knows;
    * `unusable`, where the row cannot be encoded; `failed`, where the service or the specs' program failed on it.
    */
   readonly outcome: "answered" | "limited" | "unusable" | "failed";

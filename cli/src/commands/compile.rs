@@ -59,12 +59,13 @@ pub(crate) struct Compile {
     #[arg(long, value_name = "FILE", requires = "expected")]
     rows: Option<InputSource>,
     /// Least percentage of the calibration rows whose label must stay the model's (without labels, of
-    /// a network's classes, their largest score); scores themselves are held to --max-error
+    /// a network's classes, their largest score)
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
     min_agreement: f64,
     /// Most error of the scores of a network, kernel machine or the like (root mean square over
     /// the simulated calibration rows), in percent of their range: the cheapest circuit within it
-    /// [default: less than 1 where that can be reached, 1 at most]
+    /// [default: less than 1 where that can be reached; above 1 regressors are refused, and
+    /// classifiers that keep their labels compile with a warning]
     #[arg(long, value_name = "PERCENT")]
     max_error: Option<f64>,
     /// Leave out of the specs the relations between columns by which clients mark rows that are like no

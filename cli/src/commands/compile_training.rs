@@ -2,6 +2,7 @@
 
 mod leaves;
 mod report;
+mod statistics;
 
 use super::train;
 use crate::files::{Content, Destination, InputSource};
@@ -14,6 +15,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
 use cipherfn_training::descent::{Training, simulate, synthetic};
 use cipherfn_training::leaves::LeafSpec;
+use cipherfn_training::{StatisticsSpec, SummedSchema};
 use report::Report;
 use std::io::Write;
 
@@ -25,6 +27,8 @@ const MAX_SPEC: u64 = 1 << 20;
 /// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
 /// (algorithm = "leaves" or "boosted-leaves") the trees come from a model file, and the form of sums is chosen
 /// so that counts are exact. Of a tree that is grown (algorithm = "tree") the number of round trips is told.
+/// Specs of statistics, and schemas of frames that sum by a look-up, have no algorithm, and become programs of
+/// totals, to which owners contribute (joint).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
@@ -75,6 +79,17 @@ impl CompileTraining {
                 "--structure is for leaves, and {} has no algorithm = \"leaves\"",
                 self.spec.name()
             );
+        }
+        let is_table = SummedSchema::is_spec(&text);
+        if is_table || StatisticsSpec::is_spec(&text) {
+            if self.data.is_some() {
+                bail_usage!("--data is for descent, and {} is of sums", self.spec.name());
+            }
+            return if is_table {
+                self.summed(terminal)
+            } else {
+                self.statistics(&text, terminal)
+            };
         }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {

@@ -30,6 +30,7 @@ use cipherfn_frame::plan::PublishedScore;
 use cipherfn_frame::schema::{NameHasher, Schema};
 use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
 use cipherfn_serving::frames::StoredFrame;
+pub(super) use contribute::{left_out, read_summed, sum_rows};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 

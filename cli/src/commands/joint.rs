@@ -1,10 +1,12 @@
-//! `cipherfn joint`: a training by descent on rows that several owners upload.
+//! `cipherfn joint`: a training by descent on rows that several owners upload, or the total of their sums.
 
 mod add;
 mod declare;
 mod grants;
 mod list;
+mod sums;
 mod terms;
+mod total;
 
 use crate::connection::Connection;
 use crate::files::InputSource;
@@ -12,17 +14,19 @@ use crate::grants::end_of;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
+use cipherfn_protocol::api::grant::GrantId;
 use cipherfn_protocol::api::trainings::{TrainingId, TrainingStatus};
 use cipherfn_scheme::public::PublicKey;
 
 /// Largest file of a public key.
 const MAX_PUBLIC_KEY: u64 = 1 << 20;
 
-/// Train on rows that several owners upload to a service, each under the key holder's public key
+/// Train on what several owners upload to a service, each under the key holder's public key
 ///
 /// The key holder declares a training and gives its public key and a grant to each owner; owners encrypt and
 /// upload without talking to each other, and cannot decrypt; train --joint runs the steps on all rows
-/// together. An owner who holds all rows needs none of this, and should train at home.
+/// together. By a program of statistics owners upload sums of their rows, and joint total takes what these add up
+/// to, for statistics fit and show. An owner who holds all rows needs none of this, and should train at home.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Joint {
     #[command(subcommand)]
@@ -35,13 +39,14 @@ enum JointCommand {
     Declare(declare::DeclareTraining),
     Grant(grants::GrantRows),
     Add(add::AddOwnRows),
+    Total(total::TakeTotal),
     Show(ShowTraining),
     List(list::ListTrainings),
     Revoke(grants::RevokeRows),
     Delete(DeleteTraining),
 }
 
-/// Show who may add rows to a training, and who did
+/// Show who may add rows to a training or sums to a total, and who did
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -79,6 +84,7 @@ impl Joint {
             JointCommand::Declare(command) => command.run(terminal),
             JointCommand::Grant(command) => command.run(terminal),
             JointCommand::Add(command) => command.run(terminal),
+            JointCommand::Total(command) => command.run(terminal),
             JointCommand::Show(command) => command.run(terminal),
             JointCommand::List(command) => command.run(terminal),
             JointCommand::Revoke(command) => command.run(terminal),
@@ -115,20 +121,32 @@ impl DeleteTraining {
 
 /// A training, for people.
 fn text(status: &TrainingStatus) -> String {
-    let mut text = terminal::facts([
+    let mut facts = vec![
         ("training", status.training.to_string()),
         ("program", status.program.to_string()),
         ("version", status.specs.short()),
         ("key", status.key.to_string()),
-        ("owners", status.owners.len().to_string()),
-        ("rows", status.rows.to_string()),
-        ("expires", terminal::date(status.expires)),
-    ]);
+    ];
+    let owners = status.owners.len();
+    facts.extend(match status.least_owners {
+        None => vec![
+            ("owners", owners.to_string()),
+            ("rows", status.rows.to_string()),
+        ],
+        Some(least) => {
+            let owners = format!("{owners} have contributed, the total is of {least} at least");
+            vec![("owners", owners)]
+        }
+    });
+    facts.push(("expires", terminal::date(status.expires)));
+    let mut text = terminal::facts(facts);
     if status.grants.is_empty() {
-        text.push_str("\nnobody may add rows; `cipherfn joint grant` lets somebody");
+        text.push_str("\nnobody may add anything; `cipherfn joint grant` lets somebody");
         return text;
     }
-    let header = ["grant", "for", "rows", "size", "expires"];
+    let has_added = |grant: GrantId| status.owners.iter().any(|own| own.grant == grant);
+    let added = status.least_owners.map_or("rows", |_| "sums");
+    let header = ["grant", "for", added, "size", "expires"];
     let rows = status.grants.iter().map(|grant| {
         let most = grant.most_rows.unwrap_or_default();
         vec![
@@ -136,7 +154,11 @@ fn text(status: &TrainingStatus) -> String {
             grant
                 .to
                 .map_or_else(|| "anybody".to_owned(), |to| to.to_string()),
-            format!("{} of {most}", grant.rows),
+            match status.least_owners {
+                None => format!("{} of {most}", grant.rows),
+                Some(_) if has_added(grant.grant) => "contributed".to_owned(),
+                Some(_) => "none yet".to_owned(),
+            },
             format!(
                 "{} of {}",
                 terminal::bytes(grant.bytes_used),

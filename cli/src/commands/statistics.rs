@@ -7,12 +7,14 @@ mod key;
 mod show;
 
 use crate::files::InputSource;
+use crate::table::TableOptions;
 use crate::terminal::Terminal;
+use crate::training::Columns;
 use anyhow::{Context, Result, anyhow};
 use cipherfn_client::training;
 use cipherfn_client_http::KeyRing;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_training::{Contribution, Moments, StatisticsSpec};
+use cipherfn_training::{Contribution, Moments, StatisticsSpec, Sums, Target};
 use std::path::Path;
 
 /// Parameter set of the public keys that are made here.
@@ -54,10 +56,54 @@ impl Statistics {
     }
 }
 
+/// A spec as it is written, TOML, or as compile-training has made a program of it.
 fn read_spec(source: &InputSource) -> Result<StatisticsSpec> {
-    let text = String::from_utf8(source.read_all(MAX_SPEC)?)
-        .map_err(|_| anyhow!("{} is not UTF-8", source.name()))?;
+    let bytes = source.read_all(MAX_SPEC)?;
+    if StatisticsSpec::is_program(&bytes) {
+        return StatisticsSpec::from_json(&bytes).with_context(|| source.name());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| anyhow!("{} is not UTF-8", source.name()))?;
     StatisticsSpec::from_toml(&text).with_context(|| source.name())
+}
+
+/// An owner's sums over the rows of a table.
+pub(super) fn read_sums<'a>(
+    spec: &'a StatisticsSpec,
+    (input, format): (&InputSource, &TableOptions),
+    terminal: Terminal,
+) -> Result<Sums<'a>> {
+    let class = match spec.target() {
+        Target::Class(class) => Some(class),
+        Target::None | Target::Number(_) => None,
+    };
+    let texts = spec.categories().iter().chain(class);
+    let columns = Columns {
+        numbers: spec.summed().map(|own| own.name.as_str()).collect(),
+        texts: texts.map(|own| own.name.as_str()).collect(),
+    };
+    let mut sums = Sums::new(spec);
+    columns.each_row(format, input, terminal, |numbers, texts| {
+        Ok(sums.add(numbers, texts)?)
+    })?;
+    Ok(sums)
+}
+
+/// Columns with values outside of their ranges.
+pub(super) fn clipped_of(sums: &Sums<'_>) -> Vec<(&'static str, String)> {
+    let clipped = sums.clipped().map(|(column, count)| {
+        let values = format!("{count} values of column {column:?} lie outside of its range");
+        ("clipped", values)
+    });
+    clipped.collect()
+}
+
+/// The same for programs.
+pub(super) fn clipped_json(sums: &Sums<'_>) -> serde_json::Value {
+    let clipped = sums.clipped();
+    let clipped: serde_json::Map<_, _> = clipped
+        .map(|(column, count)| (column.to_owned(), count.into()))
+        .collect();
+    clipped.into()
 }
 
 fn read_contribution(source: &InputSource) -> Result<Contribution> {

@@ -13,6 +13,8 @@ mod public_keys;
 mod service;
 mod support;
 mod tables;
+mod too_large;
+mod totals;
 mod training;
 mod trust;
 

@@ -216,7 +216,7 @@ impl BulkRun {
     }
 }
 
-fn is_failed(state: &ChunkState) -> bool {
+pub(super) fn is_failed(state: &ChunkState) -> bool {
     matches!(state, ChunkState::Failed { .. })
 }
 

@@ -377,6 +377,14 @@ pub enum ServiceError {
         /// The training.
         training: TrainingId,
     },
+    /// A total to which nobody has contributed.
+    #[error(
+        "no owner has contributed to total {training}; let some do so (cipherfn joint grant, joint add)"
+    )]
+    NoContributions {
+        /// The total.
+        training: TrainingId,
+    },
     /// More chunks than a job takes.
     #[error("the rows of all owners have {found} chunks, and a job takes {limit}; leave some out")]
     TooManyChunks {

@@ -35,8 +35,18 @@ impl Service {
     /// key, whose file the service gets.
     pub async fn declare_training(
         &self,
+        program: (&ModelName, SpecsHash),
+        public: &PublicKey,
+    ) -> Result<TrainingStatus, ServiceError> {
+        self.declare_joint(program, public, None).await
+    }
+
+    /// The same, or a total of sums of so many owners at least.
+    pub(super) async fn declare_joint(
+        &self,
         (program, specs): (&ModelName, SpecsHash),
         public: &PublicKey,
+        least_owners: Option<u32>,
     ) -> Result<TrainingStatus, ServiceError> {
         let declaration = TrainingDeclaration {
             training: TrainingId::from_bytes(
@@ -47,6 +57,7 @@ impl Service {
             key: public.id(),
             parameter_set: public.parameter_set().tag(),
             public_key: PublicKeyFile::new(public.to_file_bytes()),
+            least_owners,
         };
         let path = Route::DeclareTraining.path(ApiVersion::V2, "");
         let sent = self.ask(path, &declaration).await;
@@ -106,7 +117,7 @@ impl Service {
     /// Where a grant of a training stands: what was added by it so far.
     pub async fn training_grant(&self, grant: &SignedGrant) -> Result<GrantStatus, ServiceError> {
         terms_of(grant)?;
-        self.add_pieces(grant, Vec::new()).await
+        self.add_granted(grant, Vec::new()).await
     }
 
     /// Uploads an owner's rows by a grant, and adds them to the training that it is for: all of them, or
@@ -144,27 +155,38 @@ impl Service {
             let Some(chunk) = next else {
                 break;
             };
-            let chunk = Bytes::from(chunk.map_err(DescentError::from)?.to_file_bytes());
-            let file = ChunkFile {
-                bytes: chunk.len() as u64,
-                sha256: sha256(&chunk),
-            };
-            let declaration = GrantedPieces {
-                grant: grant.clone(),
-                pieces: vec![file],
-            };
-            let folder = Some(terms.training.into());
-            let place = (Route::GrantUploads, &declaration, folder);
-            let uploaded = self.upload_declared(place, file, chunk, CHUNK).await;
-            uploaded.map_err(|error| self.joins(error))?;
+            let chunk = chunk.map_err(DescentError::from)?.to_file_bytes();
+            let file = self.upload_granted(grant, chunk.into()).await?;
             pieces.push(file);
             sent += file.bytes;
             progress(sent);
         }
-        self.add_pieces(grant, pieces).await
+        self.add_granted(grant, pieces).await
     }
 
-    async fn add_pieces(
+    /// Uploads a chunk by a grant.
+    pub(super) async fn upload_granted(
+        &self,
+        grant: &SignedGrant,
+        chunk: Bytes,
+    ) -> Result<ChunkFile, ServiceError> {
+        let file = ChunkFile {
+            bytes: chunk.len() as u64,
+            sha256: sha256(&chunk),
+        };
+        let declaration = GrantedPieces {
+            grant: grant.clone(),
+            pieces: vec![file],
+        };
+        let folder = Some(terms_of(grant)?.training.into());
+        let place = (Route::GrantUploads, &declaration, folder);
+        let uploaded = self.upload_declared(place, file, chunk, CHUNK).await;
+        uploaded.map_err(|error| self.joins(error))?;
+        Ok(file)
+    }
+
+    /// Adds chunks that were uploaded by a grant; none to learn where it stands.
+    pub(super) async fn add_granted(
         &self,
         grant: &SignedGrant,
         pieces: Vec<ChunkFile>,
@@ -178,7 +200,7 @@ impl Service {
     }
 
     /// What an older service says of these routes.
-    fn joins(&self, error: ServiceError) -> ServiceError {
+    pub(super) fn joins(&self, error: ServiceError) -> ServiceError {
         if matches!(error, ServiceError::NoFrames { .. }) || error.is_no_route() {
             return ServiceError::NoTrainings {
                 url: self.url().to_owned(),
@@ -189,7 +211,7 @@ impl Service {
 }
 
 /// The training of a grant.
-fn terms_of(grant: &SignedGrant) -> Result<&TrainingTerms, ServiceError> {
+pub(super) fn terms_of(grant: &SignedGrant) -> Result<&TrainingTerms, ServiceError> {
     grant
         .grant
         .target

@@ -183,7 +183,7 @@ pub(super) fn training_job(
     })
 }
 
-fn awaited(declaration: &JobDeclaration) -> Awaited<'_, JobDeclaration> {
+pub(super) fn awaited(declaration: &JobDeclaration) -> Awaited<'_, JobDeclaration> {
     Awaited {
         route: Route::DeclareJob,
         declaration,

@@ -84,4 +84,21 @@ mod tests {
         let read = Contribution::from_file_bytes(&own.to_file_bytes()).unwrap();
         assert!(read == own);
     }
+
+    /// Who has no scheme knows how large they are.
+    #[test]
+    fn contributions_have_the_bytes_that_are_told() {
+        let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
+        for words in [1, 7, 529, 2048, 2049, MAX_WORDS] {
+            let own = Contribution {
+                spec: Hash::of(b"spec"),
+                key: KeyId::from_bytes([7; 16]),
+                parameter_set: set.tag(),
+                owners: 1,
+                ciphertexts: vec![0; PublicCiphertext::bytes(set, words)],
+            };
+            let bytes = own.to_file_bytes().len() as u64;
+            assert_eq!(Contribution::file_bytes(words), bytes, "{words}");
+        }
+    }
 }

@@ -3,7 +3,9 @@
 mod echo;
 
 use cipherfn_client::{Answer, Asked, Batch, Client, ClientError, Column, InputRow, Mark, Values};
-use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, ScoreUnits, Tensor, TensorType};
+use cipherfn_program::{
+    EntryKind, Op, ProgramBuilder, RowProgram, ScoreUnits, Tensor, TensorType, UnaryFunction,
+};
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, MessageError, QueryChunk, ReplyChunk, write_chunk,
@@ -376,6 +378,40 @@ fn several_values_have_names_of_their_own() {
     };
     assert_eq!(names(1), ["prediction"]);
     assert_eq!(names(2), ["prediction_0", "prediction_1"]);
+}
+
+/// The root of a negative score is no prediction to go on with: it has a remark, beside that of its row.
+#[test]
+fn predictions_that_are_no_numbers_have_a_remark() {
+    let specs = changed(|specs| {
+        let mut program = ProgramBuilder::new(specs.postprocess.inputs().to_vec()).unwrap();
+        let (function, argument) = (UnaryFunction::Sqrt, program.input(0));
+        let root = Op::Unary { function, argument };
+        let root = program.push("root", root).unwrap();
+        specs.postprocess = program.finish(&[argument, root]).unwrap();
+        specs.outputs = vec![OutputField::Prediction; 2];
+    });
+    let client = Client::from_specs(&specs).unwrap();
+    let key = SecretKey::generate(set()).unwrap();
+    let rows = [1.0, -1.0, -2.5].map(row).to_vec();
+    let query = encrypt(&client, &key, rows.clone()).unwrap();
+    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    let marked = answers.into_iter().zip(client.marks(&rows));
+    let answers: Vec<Answer> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
+    let remark = |row: usize| answers[row].remark.as_deref().unwrap_or_default();
+    assert_eq!(remark(0), "");
+    assert!(
+        remark(1).starts_with("prediction_1 is NaN"),
+        "{}",
+        remark(1)
+    );
+    assert!(
+        remark(2).starts_with("\"x\" is -2.5, and was limited"),
+        "{}",
+        remark(2)
+    );
+    assert!(remark(2).contains("; prediction_1 is NaN"), "{}", remark(2));
+    assert!(answers.iter().all(|answer| answer.prediction.is_some()));
 }
 
 #[test]

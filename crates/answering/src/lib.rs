@@ -20,6 +20,7 @@ mod refusal;
 mod scores;
 mod stored_frames;
 mod tables;
+mod total;
 mod training;
 
 use bytes::Bytes;
@@ -38,7 +39,10 @@ use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
-pub use training::{AskedTraining, TrainingRun, TrainingRunError, TrainingUpload, is_of_owner};
+pub use total::SumsUpload;
+pub use training::{
+    AskedTraining, TrainingRun, TrainingRunError, TrainingUpload, Uploaded, is_of_owner,
+};
 
 /// How often a query is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;

@@ -3,8 +3,9 @@
 //! Program and key are looked at again before each stretch of steps, so a program that was removed or a
 //! key that ran out ends the training there.
 
-use crate::{Answering, blocking, refusal};
+use crate::{Answering, SumsUpload, blocking, refusal};
 use bytes::Bytes;
+use cipherfn_frame::schema::SchemaError;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
@@ -52,6 +53,15 @@ pub enum TrainingUpload {
     Leaves(Box<LeafTraining>, LeafUpload),
 }
 
+/// What a job of a training's program is on.
+#[derive(Debug)]
+pub enum Uploaded {
+    /// Rows, on which steps are run.
+    Rows(TrainingUpload),
+    /// Sums of owners, which are added.
+    Sums(SumsUpload),
+}
+
 /// A training under way.
 pub struct TrainingRun {
     work: TrainingWork,
@@ -79,23 +89,32 @@ pub enum TrainingRunError {
     Leaves(#[from] LeafPassError),
 }
 
-impl TrainingUpload {
-    /// For a program, before the first file. `name` names the files of it ([`files_hash`](cipherfn_training::descent::files_hash));
+impl Uploaded {
+    /// For a program and a key, before the first file. `name` names the files of it ([`files_hash`](cipherfn_training::descent::files_hash));
     /// `public_key` is the file of that which owners have encrypted under, if any.
-    fn new(program: TrainingProgram, name: Hash, public_key: Option<Vec<u8>>) -> Self {
-        match program {
+    fn new(
+        (program, key): (TrainingProgram, KeyId),
+        (name, public_key): (Hash, Option<Vec<u8>>),
+    ) -> Result<Self, SchemaError> {
+        Ok(match program {
             TrainingProgram::Descent(training) => {
                 let upload = DescentUpload {
                     name: Some(name),
                     public_key,
                     ..DescentUpload::default()
                 };
-                Self::Descent(training, upload)
+                Self::Rows(TrainingUpload::Descent(training, upload))
             }
-            TrainingProgram::Leaves(training) => Self::Leaves(training, LeafUpload::default()),
-        }
+            TrainingProgram::Leaves(training) => {
+                Self::Rows(TrainingUpload::Leaves(training, LeafUpload::default()))
+            }
+            TrainingProgram::Statistics(spec) => Self::Sums(SumsUpload::of_statistics(&spec, key)),
+            TrainingProgram::Frame(schema) => Self::Sums(SumsUpload::of_frame(&schema, key)?),
+        })
     }
+}
 
+impl TrainingUpload {
     /// Takes the next file that was uploaded, by its number.
     ///
     /// # Errors
@@ -226,9 +245,11 @@ impl Answering {
         asked: AskedTraining<'_>,
         (files, public_key): (Hash, Option<Vec<u8>>),
         call: &Call,
-    ) -> Result<TrainingUpload, Failure> {
+    ) -> Result<Uploaded, Failure> {
         let program = self.program(asked, call).await?;
-        Ok(TrainingUpload::new(program, files, public_key))
+        let uploaded = Uploaded::new((program, asked.key), (files, public_key));
+        uploaded
+            .map_err(|error| Failure::Internal(format!("the schema of {}: {error}", asked.program)))
     }
 
     /// A training on what was uploaded, before its first step.

@@ -3,7 +3,8 @@
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId, Table};
 
-/// Appends a circuit whose parts are counted from zero.
+/// Appends a circuit whose parts are counted from zero, and which bootstraps by the same part of the key if
+/// both do.
 pub(crate) fn append(circuit: &mut Circuit, other: Circuit) {
     let shift = Shift {
         inputs: circuit.inputs.len() as u32,

@@ -17,6 +17,8 @@ pub use columns::ColumnSource;
 
 /// Most rows that are kept, from all over the table.
 pub const MAX_ROWS: usize = 20_000;
+/// Rows that say something of a range.
+const FEW_ROWS: usize = 30;
 
 /// A CSV file of calibration rows.
 #[derive(Debug)]
@@ -157,10 +159,13 @@ impl CalibrationRows {
         });
         let target_cells: Vec<Vec<String>> = target_cells.collect();
         let mut warnings = Vec::new();
-        if count == 1 {
+        let least = least_rows(model);
+        if count < least {
             warnings.push(format!(
-                "{source_name} has one row, which shows no range and no distribution of any \
-                 column: give rows as they will be predicted, some hundreds if there are"
+                "{source_name} has {count} row{}, and fewer than {least} show little of the ranges \
+                 and the distribution of this model's columns: give rows as they will be predicted, \
+                 some hundreds if there are",
+                if count == 1 { "" } else { "s" }
             ));
         }
         if is_unnamed {
@@ -217,6 +222,21 @@ impl CalibrationRows {
         let rows = spread_order(self.rows.len());
         rows.map(|row| row * self.stride + 1).collect()
     }
+}
+
+/// Fewer rows are warned of. Ranges and steps of all but trees are those of the rows, and those of
+/// networks and their like follow from how features vary together.
+fn least_rows(model: &Model) -> usize {
+    let of_estimator = |estimator: &Estimator| match estimator {
+        Estimator::Trees(_) => 2,
+        own if own.looks_up() => FEW_ROWS.max(model.features),
+        _ => FEW_ROWS,
+    };
+    model
+        .estimators
+        .iter()
+        .map(of_estimator)
+        .fold(2, usize::max)
 }
 
 /// Lets the inputs whose calibration rows have missing values take them, and names their columns.

@@ -5,7 +5,7 @@ use crate::conceal::{self, Concealed};
 use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
-use crate::families::{self, Region};
+use crate::families;
 use crate::features::Features;
 use crate::labels;
 use crate::margins;
@@ -73,6 +73,7 @@ pub fn compile<R: Read>(
     if options.transpose {
         model = transposed(model)?;
     }
+    options.check_effect(&model)?;
     let Calibration {
         source_name,
         input,
@@ -180,6 +181,7 @@ impl Compilation<'_> {
             notes.extend(conceal::note(model)?);
         }
         notes.extend(own.note_on_missing());
+        notes.extend(own.note_on_fills());
         let regions = families::regions(&shown.estimators);
         let wanted = Wanted {
             model,
@@ -204,28 +206,15 @@ impl Compilation<'_> {
         };
         let (targets, target_warnings) = targets.assess(model, &simulated);
         let simulated_scores = simulated.iter().map(|row| row.scores).collect();
-        let doubts = Doubts {
-            model,
-            features: own,
-            target: match rows.targets.len() {
-                1 => rows
-                    .target_cells
-                    .iter()
-                    .map(|cells| cells[0].as_str())
-                    .collect(),
-                _ => Vec::new(),
-            },
-        };
-        let doubts = if model.summary.exported {
-            doubts.warnings()
-        } else {
-            Vec::new()
-        };
-        let family = |region: &Region| region.estimator.family().name();
+        let mut families: Vec<_> = regions
+            .iter()
+            .map(|region| region.estimator.family().name())
+            .collect();
+        families.dedup();
         let report = Subject {
             model,
             options,
-            family: regions.iter().map(family).collect::<Vec<_>>().join(" and "),
+            family: families.join(" and "),
             backend,
             regions: &assembly.facts,
             relations: assembly.relations.len(),
@@ -235,7 +224,7 @@ impl Compilation<'_> {
                 agreement,
                 targets,
                 warnings: [rows.warnings.as_slice(), &target_warnings].concat(),
-                doubts,
+                doubts: self.doubts(),
                 expected_rows: *expected_rows,
                 rows: rows.count,
                 gaps: rows.gaps.clone(),
@@ -285,5 +274,22 @@ impl Compilation<'_> {
             report,
             scores: simulated_scores,
         })
+    }
+
+    /// What an export may have lost, by the calibration rows and their target.
+    fn doubts(&self) -> Vec<String> {
+        if !self.model.summary.exported {
+            return Vec::new();
+        }
+        let cells = self.rows.target_cells.iter();
+        let doubts = Doubts {
+            model: &self.model,
+            features: &self.own,
+            target: match self.rows.targets.len() {
+                1 => cells.map(|cells| cells[0].as_str()).collect(),
+                _ => Vec::new(),
+            },
+        };
+        doubts.warnings()
     }
 }

@@ -295,7 +295,8 @@ pub enum CompileError {
     },
     /// The precision asked for is out of reach.
     #[error(
-        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits"
+        "{wanted} bits of precision cannot be reached in the {profile} profile; {}",
+        reachable(*best)
     )]
     Precision {
         /// Bits asked for.
@@ -415,6 +416,18 @@ impl CompileError {
             place: place.to_string(),
             problem: problem.into(),
         }
+    }
+}
+
+fn reachable(best: f64) -> String {
+    if best >= 1.0 {
+        format!(
+            "the best is {best:.1} bits: give 1 to {best:.1}, or no precision for as many as can be"
+        )
+    } else {
+        "no bit of these scores can be guaranteed: leave precision out, or see what limits the model \
+         without it"
+            .to_owned()
     }
 }
 

@@ -249,11 +249,7 @@ impl<'a> Disagreement<'a> {
         let cells = self.wanted[row].iter().zip(found()).zip(&self.tolerances);
         let differs = |((wanted, found), tolerance): &((&String, &Cell), &f64)| match found {
             Cell::Label(label) => !same_label(wanted, label),
-            Cell::Number(found) => match wanted.trim().parse::<f64>() {
-                Ok(wanted) if wanted.is_finite() => (wanted - found).abs().gt(*tolerance),
-                Ok(wanted) => wanted.is_nan() != found.is_nan(),
-                Err(_) => true,
-            },
+            Cell::Number(found) => !same_number(wanted, *found, **tolerance),
         };
         let labels_alone = cells
             .clone()
@@ -292,6 +288,21 @@ fn is_tied<'a>(found: impl Iterator<Item = &'a Cell>) -> bool {
     matches!(numbers.as_slice(), [first, second, ..] if first - second <= TOLERANCE)
 }
 
+/// Whether `found` is the expected number up to `tolerance`. No number is none alone: an empty cell
+/// or NaN is only what is missing here, too, and an infinity only itself.
+fn same_number(wanted: &str, found: f64, tolerance: f64) -> bool {
+    let wanted = match wanted.trim() {
+        "" => Some(f64::NAN),
+        text => text.parse().ok(),
+    };
+    wanted.is_some_and(|wanted| {
+        // Infinities have no difference.
+        wanted.total_cmp(&found).is_eq()
+            || (wanted.is_nan() && found.is_nan())
+            || (wanted - found).abs() <= tolerance
+    })
+}
+
 /// What may be rounding, in a column of numbers.
 fn tolerance(wanted: &[Vec<String>], column: usize) -> f64 {
     let numbers = wanted
@@ -306,5 +317,37 @@ fn tolerance(wanted: &[Vec<String>], column: usize) -> f64 {
         TOLERANCE * (high - low).max(1e-3 * size)
     } else {
         0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_number;
+
+    #[test]
+    fn no_number_agrees_with_none_alone() {
+        let (nan, infinity) = (f64::NAN, f64::INFINITY);
+        for (wanted, found) in [
+            ("1.5", 1.6),
+            ("nan", nan),
+            ("", nan),
+            ("NaN", nan),
+            ("-inf", -infinity),
+        ] {
+            assert!(same_number(wanted, found, 0.2), "{wanted:?} {found}");
+        }
+        for (wanted, found) in [
+            ("123", nan),
+            ("123", infinity),
+            ("nan", 0.0),
+            ("", 0.0),
+            ("inf", 1.0),
+            ("inf", -infinity),
+            ("inf", nan),
+            ("none", nan),
+            ("1.5", 1.8),
+        ] {
+            assert!(!same_number(wanted, found, 0.2), "{wanted:?} {found}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, Relation, ScoreDecoding};
 use cipherfn_scheme::noise::Deviation;
-use cipherfn_scheme::parameters::KeyPart;
+use cipherfn_scheme::parameters::{KeyPart, KeyPartContents};
 
 mod constant;
 mod facts;
@@ -64,6 +64,8 @@ pub(crate) struct Setting<'a> {
     pub reference: Reference<'a>,
     /// From and to which value scores are compared with others by the server, where they are.
     pub reach: Option<(f64, f64)>,
+    /// The only part of the key that may bootstrap, where another region has chosen it.
+    pub bootstrap: Option<&'static KeyPart>,
 }
 
 /// The float model that a family keeps to where it is not exact.
@@ -130,6 +132,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// The part of the key that bootstraps.
+    fn bootstrap(&self) -> Option<&'static KeyPart> {
+        let mut parts = self.key_parts.iter().copied();
+        parts.find(|part| matches!(part.contents, KeyPartContents::Bootstrap(_)))
+    }
+
     /// Sizes of a row among many.
     pub(crate) fn sizes_in_batch(&self) -> SharedSizes {
         self.shared.unwrap_or(SharedSizes {
@@ -238,7 +246,7 @@ pub(crate) fn plan(
         Backend::for_profile(options.profile, regions.len())
     };
     for backend in backends {
-        let plan = |region: &Region| {
+        let plan = |region: &Region, bootstrap: Option<&'static KeyPart>| {
             region.estimator.family().plan(&Setting {
                 features,
                 options,
@@ -251,9 +259,27 @@ pub(crate) fn plan(
                     region: &region.scores,
                 },
                 reach: None,
+                bootstrap,
             })
         };
-        let plans = regions.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
+        let plans = regions.iter().map(|region| plan(region, None));
+        let mut plans = plans.collect::<Result<Vec<_>, _>>()?;
+        // A circuit bootstraps by one part: the most exact one that a region has chosen.
+        let chosen = plans.iter().filter_map(|plan| plan.facts.bootstrap());
+        let position = |part: &&KeyPart| {
+            backend
+                .set
+                .parts
+                .iter()
+                .position(|own| own.name == part.name)
+        };
+        let chosen = chosen.max_by_key(position);
+        for (region, own) in regions.iter().zip(&mut plans) {
+            let part = own.facts.bootstrap();
+            if part.is_some_and(|part| chosen.is_some_and(|chosen| part.name != chosen.name)) {
+                *own = plan(region, chosen)?;
+            }
+        }
         // Sets that reach the target come first, the cheapest of them; then the most precise one.
         let short = plans
             .iter()

@@ -1,8 +1,9 @@
 //! The feature vector as the calibration rows show it.
 
 use crate::error::CompileError;
+use crate::fills::{Fills, clear};
 use crate::mixtures::Mixtures;
-use crate::model::{Column, Model};
+use crate::model::Model;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub(crate) struct Features {
     pub numbers: Vec<usize>,
     /// Feature vectors of rows that none of these is like, for models that need them.
     pub mixtures: Mixtures,
+    /// Values where cells are missing, for models that need them.
+    pub fills: Fills,
     /// All split points, decoys among them, of features where these are drawn already.
     pub mixed: HashMap<usize, Vec<f32>>,
     /// Features that hold a category of which the trees ask whether it is in a set.
@@ -51,6 +54,7 @@ impl Features {
     ) -> Result<Self, CompileError> {
         let known = missing(model, rows.first())?;
         let mixtures = Mixtures::of(model, &rows);
+        let fills = Fills::of(model, &rows);
         let rows = rows.into_iter().map(|row| Ok(model.features_of(row)?));
         let rows: Vec<Vec<f32>> = rows.collect::<Result<_, CompileError>>()?;
         let has_gap = |feature: usize| rows.iter().any(|row| row[feature].is_nan());
@@ -67,6 +71,7 @@ impl Features {
             numbers: (1..=rows.len()).collect(),
             rows,
             mixtures,
+            fills,
             mixed: HashMap::new(),
             sets: HashMap::new(),
         })
@@ -87,6 +92,33 @@ impl Features {
                 names.len()
             )
         })
+    }
+
+    /// What the report says of missing cells that become values far from those of the calibration rows.
+    pub(crate) fn note_on_fills(&self) -> Option<String> {
+        let far = |feature: usize| self.fills.far(feature, self.range(feature));
+        let features = 0..self.names.len();
+        let far: Vec<(usize, f64)> = features
+            .filter_map(|feature| Some((feature, far(feature)?)))
+            .collect();
+        far.first().map(|(feature, value)| {
+            format!(
+                "a missing cell becomes a value far from those of the calibration rows in {} of the \
+                 model's features ({:?} becomes {value}): rows with one are limited to the range and \
+                 marked. Where they should be answered give calibration rows that have some",
+                far.len(),
+                self.names[*feature]
+            )
+        })
+    }
+
+    /// Smallest and largest of the feature's finite values in the calibration rows; 0 where it has
+    /// none.
+    pub(crate) fn range(&self, feature: usize) -> (f64, f64) {
+        let values = self.finite_values(feature).map(f64::from);
+        let ends = |(low, high): (f64, f64), own: f64| (low.min(own), high.max(own));
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), ends);
+        if low <= high { (low, high) } else { (0.0, 0.0) }
     }
 
     /// The feature's finite values in the calibration rows.
@@ -124,13 +156,12 @@ fn missing(model: &Model, row: Option<&Vec<Tensor>>) -> Result<Vec<bool>, Compil
     let Some(row) = row.filter(|_| model.columns.iter().any(|column| column.missing)) else {
         return Ok(vec![false; model.features]);
     };
-    let empty = |(cells, column): (&Tensor, &Column)| match cells {
-        Tensor::F32(cells) if column.missing => Tensor::F32(vec![f32::NAN; cells.len()]),
-        Tensor::F64(cells) if column.missing => Tensor::F64(vec![f64::NAN; cells.len()]),
-        Tensor::Text(cells) if column.missing => Tensor::Text(vec![String::new(); cells.len()]),
-        cells => cells.clone(),
-    };
-    let empty = row.iter().zip(&model.columns).map(empty);
-    let features = model.features_of(empty.collect())?;
+    let mut empty = row.clone();
+    for (cells, column) in empty.iter_mut().zip(&model.columns) {
+        if column.missing {
+            clear(cells, 0..column.width);
+        }
+    }
+    let features = model.features_of(empty)?;
     Ok(features.into_iter().map(f32::is_nan).collect())
 }

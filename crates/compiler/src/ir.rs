@@ -15,6 +15,7 @@
 //! ```
 
 mod combination;
+mod distances;
 mod ensemble;
 mod lookups;
 mod neighbours;
@@ -24,6 +25,7 @@ mod samples;
 mod stacked;
 
 pub(crate) use combination::{Atom, AtomKind, Combination};
+pub(crate) use distances::SquaredDistances;
 pub(crate) use ensemble::Ensemble;
 pub(crate) use lookups::Lookups;
 pub(crate) use neighbours::{NearestPoints, RankedPoints};
@@ -60,8 +62,8 @@ pub(crate) struct Ir {
     pub(crate) combiner: Combiner,
     /// Rankings of points whose places among all points are asked for.
     pub(crate) rankings: Vec<RankedPoints>,
-    /// Values that are squared distances, computed as sums that cancel.
-    pub(crate) distances: Vec<ValueId>,
+    /// Squared distances, computed as sums that cancel.
+    pub(crate) distances: Vec<SquaredDistances>,
 }
 
 /// Functions of a value that can be evaluated under encryption.
@@ -160,7 +162,11 @@ impl Ir {
             .map(|(id, names)| (moved[id.index()], names))
             .collect();
         let distances = self.distances.into_iter();
-        made.distances = distances.map(|id| moved[id.index()]).collect();
+        let moved = distances.map(|own| SquaredDistances {
+            value: moved[own.value.index()],
+            row: moved[own.row.index()],
+        });
+        made.distances = moved.collect();
         made.nodes = self.nodes;
         made.notes = self.notes;
         made.combiner = self.combiner;

@@ -28,6 +28,7 @@ pub mod error;
 mod expected;
 mod families;
 mod features;
+mod fills;
 pub mod fit;
 mod ir;
 mod labels;

@@ -8,6 +8,7 @@ mod isotonic;
 mod neighbours;
 mod operators;
 mod registry;
+mod rows;
 mod shapes;
 mod transform;
 mod trees;
@@ -23,6 +24,7 @@ use crate::read::onnx::tensor::Element;
 use cipherfn_program::ValueId;
 use cipherfn_protocol::specs::ColumnKind;
 use emitter::{Emitter, Operand};
+use rows::RowAxes;
 use std::collections::{HashMap, HashSet};
 
 /// The operations of a graph.
@@ -30,7 +32,11 @@ pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
     let kinds = graph.inputs.iter().map(|input| input.element.kind());
     let mut ir = Ir::new(graph.inputs.iter().map(column).collect(), kinds.collect())?;
     let mut values: HashMap<&str, Operand> = HashMap::new();
+    let mut rows = RowAxes::default();
     for (index, input) in graph.inputs.iter().enumerate() {
+        if input.takes_rows {
+            rows.begin(&input.name);
+        }
         let operand = Operand {
             id: ValueId(index as u32),
             element: input.element,
@@ -79,6 +85,9 @@ pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
         };
         let outputs = (operator.lower)(&mut emitter)?;
         let gives_sequences = emitter.gives_sequences;
+        let named = node.outputs.iter().map(String::as_str).zip(&outputs);
+        let shapes = named.map(|(name, value)| (name, value.shape.clone()));
+        rows.follow(&emitter, &node.inputs, shapes)?;
         let named = node.outputs.iter().zip(outputs);
         for (name, value) in named.filter(|(name, _)| !name.is_empty()) {
             values.insert(name, value);

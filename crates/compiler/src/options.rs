@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+mod effect;
 mod limits;
 
 pub use limits::{FitOptions, Limits, ParseLimitsError};
@@ -47,8 +48,8 @@ pub struct Options {
     pub min_agreement: f64,
     /// For approximate models (networks, kernel machines, neighbours): how far off scores may be when
     /// the calibration rows are simulated, as the root mean square in parts of the score's range,
-    /// 0.0001 to 0.25; an error beyond it. `None`: better than 0.01 where that can be reached, and
-    /// 0.01 at most.
+    /// 0.0001 to 0.25; an error beyond it. `None`: better than 0.01 where that can be reached, 0.01 at
+    /// most for regressors, and a warning beyond that for classifiers that keep their labels.
     pub max_error: Option<f64>,
     /// Whether clients mark rows that break relations between columns, where networks and kernel machines
     /// need it: the specs have the relations then.
@@ -143,9 +144,18 @@ impl Options {
 }
 
 impl Options {
-    /// How far off scores may be, in parts of their range.
+    /// How far off scores may be where that can be reached, in parts of their range.
     pub(crate) fn most_error(&self) -> f64 {
         self.max_error.unwrap_or(DEFAULT_ERROR)
+    }
+
+    /// How far off scores may be for a model to be compiled: of a classifier labels decide, where no
+    /// error was said.
+    pub(crate) fn refused_error(&self, is_classifier: bool) -> f64 {
+        match self.max_error {
+            None if is_classifier => f64::INFINITY,
+            _ => self.most_error(),
+        }
     }
 
     /// Whether it was said how good scores have to be: nothing better is aimed at then.

@@ -17,6 +17,7 @@ use cipherfn_scheme::{bootstrap, noise};
 use cipherfn_table::Table;
 use encrypted::{Keys, values};
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 use support::{library, try_compile};
 
@@ -120,6 +121,32 @@ fn encrypted_votes_give_the_librarys_labels() {
     let specs = compiled.specs.specs();
     let expected = pairs("knn_iris", &compiled);
     for (values, pair) in values("knn_iris", &compiled, 3).iter().zip(&expected) {
+        let scores = specs.decoding.scores(&keys.phases(circuit, values));
+        let found = specs.postprocess.run(vec![Tensor::F64(scores)]).unwrap();
+        assert_eq!(found, pair.found);
+    }
+}
+
+/// Three rankings, whose means the client averages, beside each other in one circuit.
+#[test]
+fn a_bag_of_neighbours_votes_as_the_library_does() {
+    let name = "knn_bagging_iris";
+    let compiled = try_compile(name, |_| {}).unwrap();
+    println!("{}", compiled.report);
+    let circuit = &compiled.bundle.circuit;
+    assert_eq!((circuit.inputs.len(), circuit.outputs.len()), (3, 3));
+    assert_eq!(compiled.report.model.family, "nearest neighbours");
+    let pairs = pairs(name, &compiled);
+    assert_eq!(pairs.len(), 38);
+    let labels = pairs
+        .iter()
+        .filter(|pair| pair.found[0].to_texts()[0] == pair.expected[3].to_string());
+    let labels = labels.count();
+    println!("{labels} of 38 labels");
+    assert!(labels >= 37, "{labels} of 38");
+    let keys = Keys::of(circuit);
+    let specs = compiled.specs.specs();
+    for (values, pair) in values(name, &compiled, 2).iter().zip(&pairs) {
         let scores = specs.decoding.scores(&keys.phases(circuit, values));
         let found = specs.postprocess.run(vec![Tensor::F64(scores)]).unwrap();
         assert_eq!(found, pair.found);
@@ -248,5 +275,19 @@ fn encrypted_votes_of_many_rows() {
             start.elapsed().as_secs_f64() / rows.len() as f64
         );
         assert!(100 * equal >= 95 * rows.len() && refused <= 1);
+    }
+}
+
+/// Each distance from a training row would be the client's to see, and labels in the specs.
+#[test]
+fn neighbours_within_a_radius_are_refused_by_the_comparison() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases");
+    for name in ["classifier", "regressor"] {
+        let file = cases.join(format!("neighbours-within-radius/{name}.onnx"));
+        let error = read_model(&fs::read(file).unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("neighbours within a radius"), "{error}");
+        assert!(error.contains("Less"), "{error}");
     }
 }

@@ -181,6 +181,41 @@ fn circuits_keep_to_the_library() {
     }
 }
 
+/// Trees over a score and the row beside it (`passthrough=True`) are the server's, however small: the client
+/// that has the score in the clear combines it with nothing else.
+#[test]
+fn trees_over_scores_and_the_row_are_the_servers() {
+    let name = "stacked_passthrough_bc";
+    let compiled = try_compile(name, |_| {}).unwrap();
+    println!("{}", compiled.report);
+    let expected = expected(name);
+    let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
+    let rows = values(name, &compiled, expected.len());
+    assert_eq!(rows.len(), expected.len());
+    let found = rows
+        .iter()
+        .map(|row| read(&compiled, &signed(circuit.evaluate(row).unwrap())));
+    let equal = found
+        .zip(&expected)
+        .filter(|(found, expected)| found.last() == expected.last());
+    let equal = equal.count();
+    println!("{equal} of {} labels", rows.len());
+    assert!(100 * equal >= 98 * rows.len(), "{equal} of {}", rows.len());
+    let keys = Keys::of(&compiled.bundle.circuit);
+    let clear = clear_cut(&compiled, rows);
+    for row in clear.iter().take(2) {
+        let wanted = read(&compiled, &signed(circuit.evaluate(row).unwrap()));
+        let found = read(&compiled, &keys.phases(&compiled.bundle.circuit, row));
+        assert_eq!(found.last(), wanted.last());
+    }
+    let error = try_compile(name, |options| options.combiner = Combiner::Client);
+    let error = error.err().unwrap().to_string();
+    assert!(
+        error.contains("passthrough") && error.contains("--combiner server"),
+        "{error}"
+    );
+}
+
 /// The numbers of all choices as a circuit's outputs: for each of them its node, once.
 fn numbers(circuit: &Circuit) -> (Circuit, Vec<Choice>) {
     let mut circuit = circuit.clone();

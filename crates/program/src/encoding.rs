@@ -163,4 +163,7 @@ pub struct IntegerFeature {
     pub step: f64,
     /// Bits of the integer; with none it is always 0.
     pub bits: u32,
+    /// How far a value may lie from what the nearest integer stands for, where the values that the
+    /// model was compiled for are these alone; `None`: any value between two steps is as good.
+    pub tolerance: Option<f64>,
 }

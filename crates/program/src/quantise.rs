@@ -176,9 +176,18 @@ impl IntegerFeature {
                 name: self.name.clone(),
             });
         }
+        Ok(self.nearest(value) as u32)
+    }
+
+    /// The value that the nearest integer stands for, which is taken for this one.
+    pub fn nearest_value(&self, value: f32) -> f64 {
+        self.low + self.nearest(value) * self.step
+    }
+
+    fn nearest(&self, value: f32) -> f64 {
         let most = f64::from(self.bits).exp2() - 1.0;
         let place = ((f64::from(value) - self.low) / self.step).round();
-        Ok(place.clamp(0.0, most) as u32)
+        place.clamp(0.0, most)
     }
 
     /// Whether a value is outside the range.
@@ -186,6 +195,12 @@ impl IntegerFeature {
         let (low, high) = self.range();
         let value = f64::from(value);
         value < low || value > high
+    }
+
+    /// Whether a value within the range lies further between two steps than it may.
+    pub fn rounds(&self, value: f32) -> bool {
+        let is_far = |most: f64| (f64::from(value) - self.nearest_value(value)).abs() > most;
+        !self.limits(value) && self.tolerance.is_some_and(is_far)
     }
 }
 
@@ -220,6 +235,18 @@ impl IntegerEncoding {
         let is_outside =
             move |own: &&IntegerFeature| value(own).is_some_and(|value| own.limits(value));
         self.features.iter().filter(is_outside)
+    }
+
+    /// The features whose values lie further between two steps than they may: the nearer one is taken
+    /// for them.
+    pub fn rounded<'a>(
+        &'a self,
+        features: &'a [f32],
+    ) -> impl Iterator<Item = &'a IntegerFeature> + 'a {
+        let value = |own: &IntegerFeature| features.get(own.feature as usize).copied();
+        let is_between =
+            move |own: &&IntegerFeature| value(own).is_some_and(|value| own.rounds(value));
+        self.features.iter().filter(is_between)
     }
 }
 

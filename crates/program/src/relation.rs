@@ -79,6 +79,7 @@ mod tests {
             low: 0.0,
             step: 1.0,
             bits: 4,
+            tolerance: None,
         };
         vec![Encoding::Integers(IntegerEncoding {
             features: vec![feature(0), feature(1)],

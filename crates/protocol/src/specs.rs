@@ -99,6 +99,8 @@ crate::versions! {
         V5(SpecsV3) = 5,
         /// Relations between features.
         V6(SpecsV3) = 6,
+        /// Integers that stand for a few values.
+        V7(SpecsV3) = 7,
     }
 }
 
@@ -113,7 +115,8 @@ impl TryFrom<SpecsVersions> for ClientSpecs {
             SpecsVersions::V3(document)
             | SpecsVersions::V4(document)
             | SpecsVersions::V5(document)
-            | SpecsVersions::V6(document) => document.try_into()?,
+            | SpecsVersions::V6(document)
+            | SpecsVersions::V7(document) => document.try_into()?,
         };
         validate::validate(&specs, format)?;
         Ok(specs)
@@ -131,7 +134,7 @@ pub struct SpecsDocument {
 
 impl SpecsDocument {
     /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or of 3 to
-    /// 6 where that is needed to say them.
+    /// 7 where that is needed to say them.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
         let newest = SpecsV3::of(&specs);
         let format = newest.as_ref().map_or(2, SpecsV3::format);

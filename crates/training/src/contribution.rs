@@ -2,7 +2,9 @@
 
 use crate::error::TrainingError;
 use crate::layout::MAX_OWNERS;
-use cipherfn_protocol::frame::{self, FrameKind, ParameterSetTag};
+use crate::moments::Moments;
+use crate::spec::StatisticsSpec;
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 
@@ -14,6 +16,10 @@ const MAX_BYTES: u64 = 16 << 20;
 pub const MAX_WORDS: usize = ((MAX_BYTES - (1 << 16)) / 12) as usize;
 /// Spec's hash, key id, owners.
 const HEAD: usize = 32 + 16 + 4;
+/// Coefficients of a mask under a public key, and most numbers of a ciphertext.
+const COEFFICIENTS: usize = 2048;
+/// Bits of each that travel.
+const COEFFICIENT_BITS: usize = 47;
 
 /// What an owner sends, and what the sum of several owners' is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +83,42 @@ impl Contribution {
             owners,
             ciphertexts: ciphertexts.to_vec(),
         })
+    }
+
+    /// Bytes of the file of any contribution of so many numbers, under the public keys that there are: of masks
+    /// with 2,048 coefficients.
+    pub fn file_bytes(words: usize) -> u64 {
+        let ciphertexts = (0..words.div_ceil(COEFFICIENTS)).map(|index| {
+            let own = COEFFICIENTS.min(words - index * COEFFICIENTS);
+            ((COEFFICIENTS + own) * COEFFICIENT_BITS).div_ceil(8)
+        });
+        (HEADER_LEN + HEAD + ciphertexts.sum::<usize>()) as u64
+    }
+
+    /// That it is one owner's to this spec, under a public key of this secret key, as far as whoever has no
+    /// scheme can tell. Any ciphertexts of the right length are somebody's sums.
+    ///
+    /// # Errors
+    /// What it is of another one, or that it is the sum of several.
+    pub fn require_one(
+        &self,
+        spec: &StatisticsSpec,
+        (key, parameter_set): (KeyId, ParameterSetTag),
+    ) -> Result<(), TrainingError> {
+        self.require(spec.hash(), key)?;
+        let other = |problem: String| Err(TrainingError::OtherShape { problem });
+        if self.parameter_set != parameter_set {
+            return other("another parameter set".to_owned());
+        }
+        if self.owners != 1 {
+            return Err(TrainingError::SeveralOwners { found: self.owners });
+        }
+        let found = (HEADER_LEN + HEAD + self.ciphertexts.len()) as u64;
+        let expected = Self::file_bytes(Moments::words(spec));
+        if found != expected {
+            return other(format!("{found} bytes where contributions have {expected}"));
+        }
+        Ok(())
     }
 
     /// That it is to this spec and for this key.

@@ -272,6 +272,25 @@ pub enum TrainingError {
         "the program is of trees, and this is done with programs of gradient descent alone; train by it with cipherfn train"
     )]
     OfTrees,
+    /// A program of sums where one of descent is needed.
+    #[error(
+        "the program is of sums, which owners contribute, and this is done with programs of gradient descent alone; owners add by it with cipherfn joint add, and cipherfn joint total takes the total"
+    )]
+    OfSums,
+    /// A contribution that is not one owner's.
+    #[error(
+        "it is the sum of {found} contributions; each owner adds its own, so that it is known how many there are"
+    )]
+    SeveralOwners {
+        /// Owners in it.
+        found: u32,
+    },
+    /// A contribution of another parameter set or size than those to its spec.
+    #[error("it has {problem}; make it with the public key that the grant names")]
+    OtherShape {
+        /// What it has.
+        problem: String,
+    },
     /// A tree that cannot be read or written.
     #[error("not a tree: {0}; grow it again")]
     Tree(serde_json::Error),

@@ -22,6 +22,7 @@ mod moments;
 mod program;
 mod rounding;
 mod spec;
+mod summed;
 mod sums;
 mod work;
 
@@ -33,4 +34,5 @@ pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, FittedNo
 pub use moments::Moments;
 pub use program::TrainingProgram;
 pub use spec::{CategoricalColumn, NumericColumn, StatisticsSpec, Target};
+pub use summed::SummedSchema;
 pub use sums::Sums;

@@ -4,6 +4,7 @@ use crate::contribution::MAX_WORDS;
 use crate::error::TrainingError;
 use crate::layout::Layout;
 use cipherfn_protocol::hash::Hash;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -113,7 +114,16 @@ pub struct StatisticsSpec {
     numbers: Vec<NumericColumn>,
     categories: Vec<CategoricalColumn>,
     target: Target,
-    hash: Hash,
+    /// The document, field by field in one order, whatever its order and white space were.
+    canonical: Vec<u8>,
+}
+
+/// What tells specs of statistics from those of other trainings, which name an algorithm and have no room.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "rows")]
+    _rows: IgnoredAny,
+    algorithm: Option<IgnoredAny>,
 }
 
 impl StatisticsSpec {
@@ -127,8 +137,27 @@ impl StatisticsSpec {
         Self::check(toml::from_str(text).map_err(TrainingError::Document)?)
     }
 
+    /// Whether a TOML document is meant as one.
+    pub fn is_spec(text: &str) -> bool {
+        toml::from_str(text).is_ok_and(|kind: Kind| kind.algorithm.is_none())
+    }
+
+    /// Whether a program, JSON, is meant as one.
+    pub fn is_program(bytes: &[u8]) -> bool {
+        serde_json::from_slice(bytes).is_ok_and(|kind: Kind| kind.algorithm.is_none())
+    }
+
+    /// Reads a spec as it is published, JSON.
+    ///
+    /// # Errors
+    /// Bytes that are no spec, with the field at fault.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, TrainingError> {
+        let version: Version = serde_json::from_slice(bytes).map_err(TrainingError::Program)?;
+        version.require()?;
+        Self::check(serde_json::from_slice(bytes).map_err(TrainingError::Program)?)
+    }
+
     fn check(document: SpecV1) -> Result<Self, TrainingError> {
-        // Field by field in one order, whatever the document's order and white space.
         let canonical = serde_json::to_vec(&document)
             .map_err(|error| TrainingError::field("document", error.to_string()))?;
         if !(1..=MAX_ROWS).contains(&document.rows) {
@@ -184,7 +213,7 @@ impl StatisticsSpec {
             numbers,
             categories,
             target,
-            hash: Hash::of(&canonical),
+            canonical,
         };
         let sums = Layout::of(&spec).len();
         if sums > MAX_WORDS {
@@ -241,8 +270,13 @@ impl StatisticsSpec {
     }
 
     /// Hash of everything in it: contributions carry it.
-    pub const fn hash(&self) -> Hash {
-        self.hash
+    pub fn hash(&self) -> Hash {
+        Hash::of(&self.canonical)
+    }
+
+    /// As it is published: bytes whose hash is the spec's.
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
     }
 }
 
@@ -352,6 +386,7 @@ pub(crate) mod tests {
         assert_eq!((number.classes(), number.summed().len()), (1, 3));
         assert_ne!(number.hash(), own.hash());
         assert_eq!(spec("  ").hash(), spec("\n\n").hash());
+        assert_eq!(StatisticsSpec::from_json(own.canonical()).unwrap(), own);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES, MAX_TRAINING, RowCost,
     WORKER_SECONDS,
 };
-use cipherfn_protocol::api::trainings::TrainingDeclaration;
+use cipherfn_protocol::api::trainings::{MAX_CONTRIBUTIONS, TrainingDeclaration};
 use cipherfn_protocol::api::{MAX_JSON, Problem, ProblemType};
 use cipherfn_protocol::frame::{self, FrameKind};
+use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::Training;
 use std::collections::HashMap;
 
@@ -68,6 +69,46 @@ pub(crate) fn training(declaration: &JobDeclaration) -> Result<(), Problem> {
     if bytes > MAX_TRAINING {
         return malformed(format!(
             "chunks: {bytes} bytes in all, a training has at most {MAX_TRAINING}; train on fewer rows"
+        ));
+    }
+    Ok(())
+}
+
+/// A program must be one that several owners can add to. A total of sums is of two owners at least: that of one is
+/// its sums.
+pub(crate) fn joint(
+    program: &TrainingProgram,
+    declaration: &TrainingDeclaration,
+) -> Result<(), Problem> {
+    let name = &declaration.program;
+    let refused = |detail| Err(Problem::new(ProblemType::MalformedRequest, detail));
+    match program {
+        TrainingProgram::Leaves(_) => {
+            return refused(format!(
+                "program: {name} counts rows in trees, which the key holder alone can encrypt; owners add rows to programs of gradient descent, and sums to those of statistics"
+            ));
+        }
+        TrainingProgram::Descent(training) => {
+            if let Err(error) = training.require_even() {
+                return refused(format!(
+                    "program: {name} is none for rows of owners: {error}"
+                ));
+            }
+        }
+        TrainingProgram::Statistics(_) | TrainingProgram::Frame(_) => {
+            let least = declaration.least_owners.unwrap_or_default();
+            return if (2..=MAX_CONTRIBUTIONS as u32).contains(&least) {
+                Ok(())
+            } else {
+                refused(format!(
+                    "least_owners: {least} owners; a total is declared to be of 2 to {MAX_CONTRIBUTIONS} at least"
+                ))
+            };
+        }
+    }
+    if declaration.least_owners.is_some() {
+        return refused(format!(
+            "least_owners: program {name} trains on rows, and only totals of sums say how many owners they have; leave it out"
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Trainings that several owners add rows to, before their job.
+//! Trainings that several owners add rows to, before their job; what they add to totals is looked at in `sums`.
 //!
 //! Owners have the key holder's public key and a grant. What they add is looked at by its head alone: that it
 //! is rows under the public key, for this program and key, all of them and in order. What the ciphertexts
@@ -36,19 +36,8 @@ impl Jobs {
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
         let checked = self.check_steps((name, specs), version).await?;
-        let refused = match checked {
-            Some(TrainingProgram::Leaves(_)) => Some(
-                "counts rows in trees, which the key holder alone can encrypt; owners add rows to programs of gradient descent".to_owned(),
-            ),
-            Some(TrainingProgram::Descent(training)) => {
-                let even = training.require_even();
-                even.err().map(|error| format!("is none for rows of owners: {error}"))
-            }
-            None => None,
-        };
-        if let Some(refused) = refused {
-            let detail = format!("program: {name} {refused}");
-            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        if let Some(program) = checked {
+            check::joint(&program, &declaration)?;
         }
         let declared = self
             .registry
@@ -162,8 +151,8 @@ impl Jobs {
         self.transfers(&owner, place, &granted.pieces, call).await
     }
 
-    /// Adds all chunks of an owner's rows by a grant, after a look at their heads. Without chunks nothing is
-    /// added, and the answer is as always where the grant stands.
+    /// Adds all chunks of an owner's rows by a grant, after a look at their heads; or its sums, after a look at all
+    /// of them. Without chunks nothing is added, and the answer is as always where the grant stands.
     pub(crate) async fn add_training_rows(
         &self,
         tenant: &Tenant,
@@ -184,7 +173,24 @@ impl Jobs {
         if let Some(place) = files.iter().position(|file| !declared(file)) {
             return Err(Problem::from(GrantRefusal::NotDeclared(place)).into());
         }
-        let rows = self.look_at_rows(&training, files).await?;
+        let place = (&training.tenant, training.id.into());
+        if let Some(number) = self.registry.missing_upload(place, files).await? {
+            return Err(gone(number).into());
+        }
+        let rows = match self.program_of(&training).await? {
+            TrainingProgram::Descent(program) => {
+                self.look_at_rows((&training, &program), files).await?
+            }
+            TrainingProgram::Statistics(spec) => {
+                self.look_at_sums((&training, &spec), files).await?;
+                0
+            }
+            TrainingProgram::Frame(schema) => {
+                self.look_at_tables((&training, &schema), files).await?;
+                0
+            }
+            TrainingProgram::Leaves(_) => return Err(Problem::from(GrantRefusal::Unknown).into()),
+        };
         let added = self.registry.change_joint((&owner, id), |training| {
             training.added(grant, tenant, (rows, files), call.now)
         });
@@ -192,24 +198,25 @@ impl Jobs {
         stand_of(&training, grant)
     }
 
-    /// How many rows chunks have, if they are all chunks of an owner's rows.
-    async fn look_at_rows(
-        &self,
-        training: &JointTraining,
-        files: &[ChunkFile],
-    ) -> Result<u64, Failure> {
-        let place = (&training.tenant, training.id.into());
-        if let Some(number) = self.registry.missing_upload(place, files).await? {
-            return Err(gone(number).into());
-        }
+    /// The program of a training, as long as it is published.
+    async fn program_of(&self, training: &JointTraining) -> Result<TrainingProgram, Failure> {
         let (name, specs) = (&training.program, training.specs);
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
         let program = self.registry.specs(name, version, specs).await?;
-        let program = program.and_then(|bytes| Training::from_json(&bytes).ok());
-        let program = program.ok_or_else(|| {
+        let program = program.and_then(|bytes| TrainingProgram::from_json(&bytes).ok());
+        program.ok_or_else(|| {
             Failure::Internal(format!("version {specs} of program {name} does not load"))
-        })?;
+        })
+    }
+
+    /// How many rows chunks have, if they are all chunks of an owner's rows.
+    async fn look_at_rows(
+        &self,
+        (training, program): (&JointTraining, &Training),
+        files: &[ChunkFile],
+    ) -> Result<u64, Failure> {
+        let place = (&training.tenant, training.id.into());
         let heads = (0..).zip(files).map(|(number, file)| async move {
             let start = (*file, ROWS_HEAD as u64);
             let start = self.registry.upload_start(place, start).await?;
@@ -226,7 +233,7 @@ impl Jobs {
         let heads: Vec<_> = heads.collect();
         let heads = stream::iter(heads).buffered(IN_FLIGHT);
         let heads: Vec<RowsHead> = heads.try_collect().await?;
-        Ok(complete(training, &program, &heads)?)
+        Ok(complete(training, program, &heads)?)
     }
 
     /// A training of the tenant's that has not run out. Another tenant's is as unknown as one that never
@@ -330,12 +337,12 @@ fn complete(
     Ok(rows)
 }
 
-fn malformed(number: usize, problem: &str) -> Problem {
+pub(crate) fn malformed(number: usize, problem: &str) -> Problem {
     let detail = format!("chunk {number}: {problem}");
     Problem::new(ProblemType::MalformedRows, detail)
 }
 
-fn gone(number: usize) -> Problem {
+pub(crate) fn gone(number: usize) -> Problem {
     let detail = format!(
         "chunk {number} is not there; upload it (POST /v2/grants/uploads, then PUT) and add the rows again"
     );

@@ -25,6 +25,7 @@ mod grants;
 mod joint;
 mod query;
 mod status;
+mod sums;
 
 use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, JobId, JobKind, Transfer, UploadDeclaration, UploadFolder,

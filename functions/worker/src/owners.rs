@@ -1,4 +1,4 @@
-//! Rows of owners, who have given them to one training.
+//! Rows and sums of owners, who have given them to one training or total.
 
 use crate::work::Work;
 use cipherfn_protocol::api::job::{ChunkFile, JobId};
@@ -33,17 +33,21 @@ impl Owners {
     ///
     /// # Errors
     /// A chunk of an owner's that is none of them.
-    pub(crate) fn check(
-        &self,
-        (number, chunk): (usize, ChunkFile),
-        file: &[u8],
-    ) -> Result<(), Problem> {
+    pub(crate) fn check(&self, chunk: (usize, ChunkFile), file: &[u8]) -> Result<(), Problem> {
+        if cipherfn_answering::is_of_owner(file) {
+            return self.check_added(chunk);
+        }
+        Ok(())
+    }
+
+    /// The same of a chunk that can be nothing but an owner's.
+    pub(crate) fn check_added(&self, (number, chunk): (usize, ChunkFile)) -> Result<(), Problem> {
         let is_added = |training: &JointTraining| training.trains(self.job, chunk);
-        if !cipherfn_answering::is_of_owner(file) || self.training.as_ref().is_some_and(is_added) {
+        if self.training.as_ref().is_some_and(is_added) {
             return Ok(());
         }
         let detail = format!(
-            "chunk {number}: it is rows under a public key, and this is not the job of a training that they were added to; declare the training (POST /v2/trainings), have rows added by grants, and declare one job over all of them"
+            "chunk {number}: it is under a public key, and this is not the job of a training that it was added to; declare the training (POST /v2/trainings), have rows or sums added by grants, and declare one job over all of them"
         );
         Err(Problem::new(ProblemType::MalformedRows, detail))
     }

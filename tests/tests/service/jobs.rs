@@ -6,6 +6,7 @@ mod joint;
 mod leaves;
 mod parts;
 mod refusals;
+mod totals;
 mod training;
 
 use crate::models::{Caller, TREE, Trained};

@@ -70,7 +70,8 @@ def compile(  # noqa: A001: it is what it does, as `re.compile`
         Least percentage of rows whose label must stay the model's.
     max_error
         Most error of the scores of a network, kernel machine or the like (root mean square over the simulated rows), in percent of
-        their range: the cheapest circuit within it. ``None``: less than 1 where that can be reached, 1 at most.
+        their range: the cheapest circuit within it. ``None``: less than 1 where that can be reached; above 1 regressors are
+        refused, and classifiers that keep their labels compile with a warning.
     relations
         Mark rows that are like no row of ``X``, though each value is: the specs then have relations between columns that the rows
         of ``X`` keep, of networks and kernel machines whose tables other rows leave.

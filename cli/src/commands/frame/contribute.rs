@@ -8,6 +8,7 @@ use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_client::frames::OwnerSums;
+use cipherfn_frame::schema::Schema;
 use std::io::Write;
 
 /// Encrypt an owner's sums over the rows of a table, by key, under somebody else's public key
@@ -45,18 +46,13 @@ pub(super) struct ContributeSums {
 impl ContributeSums {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let terminal = terminal.beside_data(self.output.is_stdout());
-        let schema = read_schema(&self.schema)?.summed(1);
-        let schema = schema.with_context(|| self.schema.name())?;
+        let schema = read_summed(&self.schema)?;
         let (key, fingerprint) = self.trust.read(&self.key)?;
         let inputs = [&self.schema, &self.key, &self.input];
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
-        let mut sums = OwnerSums::new(&schema)?;
-        let table = (&self.input, &self.input, &self.format);
-        each_of_schema(table, &schema, (terminal, "summing"), |row| {
-            Ok(sums.add(&row)?)
-        })?;
+        let sums = sum_rows(&schema, (&self.input, &self.format), terminal)?;
         let (rows, without_key) = (sums.rows(), sums.without_key());
         let bytes = sums.encrypt(&key).with_context(|| self.key.name())?;
         output.write_all(&bytes)?;
@@ -78,11 +74,38 @@ impl ContributeSums {
                 ("file", self.output.name()),
                 ("size", terminal::bytes(bytes.len() as u64)),
             ];
-            if without_key > 0 {
-                let left_out = format!("{without_key} rows have no key and count for none");
-                facts.push(("left out", left_out));
-            }
+            facts.extend(left_out(without_key));
             terminal::facts(facts)
         })
     }
+}
+
+/// The schema of an owner's sums.
+pub(in crate::commands) fn read_summed(source: &InputSource) -> Result<Schema> {
+    let schema = read_schema(source)?.summed(1);
+    schema.with_context(|| source.name())
+}
+
+/// An owner's sums over the rows of a table, by a schema of sums.
+pub(in crate::commands) fn sum_rows<'s>(
+    schema: &'s Schema,
+    (input, format): (&InputSource, &TableOptions),
+    terminal: Terminal,
+) -> Result<OwnerSums<'s>> {
+    let mut sums = OwnerSums::new(schema)?;
+    each_of_schema(
+        (input, input, format),
+        schema,
+        (terminal, "summing"),
+        |row| Ok(sums.add(&row)?),
+    )?;
+    Ok(sums)
+}
+
+/// That rows without a key count for none, where there are some.
+pub(in crate::commands) fn left_out(without_key: u64) -> Option<(&'static str, String)> {
+    (without_key > 0).then(|| {
+        let left_out = format!("{without_key} rows have no key and count for none");
+        ("left out", left_out)
+    })
 }

@@ -12,10 +12,12 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client::Accept;
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_client_http::{KeyRing, public_key_hash};
+use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::OwnerShares;
 use std::sync::Arc;
 
-/// Encrypt an owner's rows and add them to somebody else's training, by a grant of its key holder
+/// Encrypt an owner's rows and add them to somebody else's training, or their sums to a total, by a grant of its
+/// key holder
 ///
 /// The rows do not leave this machine but encrypted under the key holder's public key. Values outside of a
 /// column's range count as its ends, and how many did is reported. All rows are added, or none.
@@ -35,16 +37,19 @@ pub(super) struct AddOwnRows {
     key: InputSource,
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
-    input: InputSource,
+    pub(super) input: InputSource,
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
+    pub(super) target: Option<String>,
     /// Add the rows beside others that were added by the grant before: the same table again counts twice
     #[arg(long)]
     more: bool,
     /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
     #[arg(long)]
-    uneven: bool,
+    pub(super) uneven: bool,
+    /// Contribute to no total of fewer owners, by what its grant says
+    #[arg(long, value_name = "N")]
+    pub(super) least_owners: Option<u32>,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -53,7 +58,7 @@ pub(super) struct AddOwnRows {
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
-    format: TableOptions,
+    pub(super) format: TableOptions,
 }
 
 impl AddOwnRows {
@@ -74,7 +79,7 @@ impl AddOwnRows {
                 self.grant.name()
             );
         }
-        let (status, rows, shares) = block_on(async {
+        let added = block_on(async {
             let service = self.connection.open(&self.service).await?;
             // A table that is encrypted anew is other rows to the service, which would add them.
             let stand = service.training_grant(&grant).await?;
@@ -88,8 +93,21 @@ impl AddOwnRows {
             let pins = tempfile::tempdir()?;
             let pins = KeyRing::at(pins.path().join("pins"));
             let accept = Accept::Specs(terms.specs);
-            let program = service.program(&terms.program, &pins, &accept).await?;
-            let training = program.training;
+            let program = service.any_program(&terms.program, &pins, &accept).await?;
+            let training = match program.training {
+                TrainingProgram::Statistics(spec) => {
+                    let by = (&grant, &public);
+                    self.add_sums(&service, by, &spec, terminal).await?;
+                    return Ok(None);
+                }
+                TrainingProgram::Frame(schema) => {
+                    let by = (&grant, &public);
+                    self.add_tables(&service, by, &schema, terminal).await?;
+                    return Ok(None);
+                }
+                other => other.descent()?,
+            };
+            self.require_owners(terms)?;
             let target = self.target.as_deref();
             let rows = read_owner_rows(&training, target, &self.format, &self.input, terminal)?;
             let shares = training.shares(rows.rows.len())?;
@@ -107,8 +125,11 @@ impl AddOwnRows {
             });
             let added = added.await;
             progress.finish_and_clear();
-            Ok::<_, anyhow::Error>((added?, rows, shares))
+            Ok::<_, anyhow::Error>(Some((added?, rows, shares)))
         })?;
+        let Some((status, rows, shares)) = added else {
+            return Ok(());
+        };
         let mut value = serde_json::to_value(&status)?;
         value["clipped"] = serde_json::to_value(&rows.clipped)?;
         let OwnerShares { alone, worst } = shares;

@@ -13,12 +13,17 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::SET;
+use cipherfn_training::{TrainingError, TrainingProgram};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Declare a training that owners may add rows to, and make the public key for them
+/// Fewest owners of a total, unless it is told: of one it is that owner's sums.
+const LEAST_OWNERS: u32 = 2;
+
+/// Declare a training that owners may add rows to, or a total of their sums, and make the public key for them
 ///
-/// It counts as a job of yours and lives as long as one. A key ring without a secret key gets one.
+/// It counts as a job of yours and lives as long as one. A key ring without a secret key gets one. By a program of
+/// statistics it is a total: owners contribute sums, and joint total takes what they add up to.
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -28,6 +33,10 @@ pub(super) struct DeclareTraining {
     /// The program of compile-training, by the name under which it is published
     #[arg(long, value_name = "NAME")]
     program: ModelName,
+    /// Of a total, from how many owners it is made at least, you not among them: each grant says it, and the service
+    /// gives no total of fewer [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    least_owners: Option<u32>,
     /// Address of the service
     #[arg(long, value_name = "URL")]
     service: String,
@@ -73,12 +82,15 @@ impl DeclareTraining {
         let status = block_on(async {
             let service = self.connection.open(&self.service).await?;
             let accept = self.trust.accept();
-            let fetched = service.program(&self.program, &ring, &accept).await?;
-            let version = fetched.training.hash();
-            let status = service.declare_training((&self.program, version), &public);
-            let status = status.await?;
-            let named = (&self.program, version);
-            let own = DeclaredTerms::new(status.training, named, (public.id(), &file));
+            let fetched = service.any_program(&self.program, &ring, &accept).await?;
+            let named = (&self.program, fetched.training.hash());
+            let least = self.least_owners_of(&fetched.training)?;
+            let status = match least {
+                None => service.declare_training(named, &public).await?,
+                Some(least) => service.declare_total(named, &public, least).await?,
+            };
+            let declared = (status.training, least);
+            let own = DeclaredTerms::new(declared, named, (public.id(), &file));
             own.require(&status)?;
             if let Some(terms) = terms {
                 own.write(terms)?;
@@ -89,13 +101,34 @@ impl DeclareTraining {
         output.finish()?;
         let beside = terminal.beside_data(self.output.is_stdout());
         beside.summary(&status, || {
-            terminal::facts([
+            let least = status.least_owners;
+            let facts = [
                 ("training", status.training.to_string()),
                 ("program", status.program.to_string()),
                 ("version", status.specs.short()),
+            ];
+            let mut facts = facts.to_vec();
+            facts.extend(least.map(|least| ("owners", format!("{least} at least, without you"))));
+            facts.extend([
                 ("public key", self.output.name()),
                 ("expires", terminal::date(status.expires)),
-            ])
+            ]);
+            terminal::facts(facts)
         })
+    }
+
+    /// Of how many owners a total is to be; nothing where rows are trained on.
+    fn least_owners_of(&self, program: &TrainingProgram) -> Result<Option<u32>> {
+        match (program, self.least_owners) {
+            (TrainingProgram::Statistics(_) | TrainingProgram::Frame(_), least) => {
+                Ok(Some(least.unwrap_or(LEAST_OWNERS)))
+            }
+            (TrainingProgram::Leaves(_), _) => Err(TrainingError::OfTrees.into()),
+            (TrainingProgram::Descent(_), None) => Ok(None),
+            (TrainingProgram::Descent(_), Some(_)) => bail_usage!(
+                "--least-owners is for totals of sums, and {} trains on rows; leave it out",
+                self.program
+            ),
+        }
     }
 }

@@ -13,10 +13,10 @@ use cipherfn_client_http::public_key_hash;
 use cipherfn_protocol::api::frames::MAX_PIECES;
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, TenantId, TrainingTerms};
 use cipherfn_protocol::api::grants::Revocation;
-use cipherfn_protocol::api::trainings::TrainingId;
+use cipherfn_protocol::api::trainings::{MAX_TRIES, TrainingId};
 use std::io::Write;
 
-/// Let an owner add rows to a training, and nothing else
+/// Let an owner add rows to a training, or its sums to a total, and nothing else
 ///
 /// Writes a grant that this signing key signs: whoever has it, and the public key that it names, may add so
 /// many rows of so many bytes until it runs out (cipherfn joint add). It shows nothing of other owners. Give it
@@ -38,7 +38,7 @@ pub(super) struct GrantRows {
     /// What the training was declared as, which `cipherfn joint declare` has written [default: KEY.training]
     #[arg(long, value_name = "FILE")]
     terms: Option<InputSource>,
-    /// Rows that may be added
+    /// Rows that may be added, or that the sums may be of
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
     rows: u64,
     /// Megabytes that these may have together
@@ -62,7 +62,7 @@ pub(super) struct GrantRows {
     force: Force,
 }
 
-/// End a grant of a training: nobody adds rows by it any more
+/// End a grant of a training: nobody adds anything by it any more
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -74,7 +74,7 @@ pub(super) struct RevokeRows {
     /// The grant, as `cipherfn joint show` shows it
     #[arg(long, value_name = "ID")]
     grant: GrantId,
-    /// Remove the rows that were added by it, too
+    /// Remove the rows or sums that were added by it, too
     #[arg(long)]
     drop_rows: bool,
     /// Address of the service
@@ -121,9 +121,10 @@ impl GrantRows {
                     key: terms.key,
                     public_key: public_key_hash(&file),
                     rows: self.rows,
+                    least_owners: terms.least_owners,
                 }),
                 to: self.to,
-                objects: MAX_PIECES as u32,
+                objects: terms.least_owners.map_or(MAX_PIECES as u32, |_| MAX_TRIES),
                 bytes: u64::from(self.megabytes) * 1_000_000,
                 expires: expires_in(self.days)?,
             });
@@ -143,7 +144,15 @@ impl GrantRows {
             "rows": self.rows,
             "bytes": terms.bytes,
         });
-        let allows = format!("{} rows, {}", self.rows, terminal::bytes(terms.bytes));
+        let target = terms.target.training();
+        let what = match target.and_then(|terms| terms.least_owners) {
+            None => format!("{} rows", self.rows),
+            Some(least) => format!(
+                "sums of {} rows, to a total of {least} owners at least",
+                self.rows
+            ),
+        };
+        let allows = format!("{what}, {}", terminal::bytes(terms.bytes));
         tell((&grant, allows), &self.output, &value, terminal)
     }
 }
@@ -162,7 +171,10 @@ impl RevokeRows {
         terminal.report(&status, || {
             terminal::facts([
                 ("grant", format!("{} is revoked", self.grant)),
-                ("rows of the training", status.rows.to_string()),
+                match status.least_owners {
+                    None => ("rows of the training", status.rows.to_string()),
+                    Some(_) => ("owners of the total", status.owners.len().to_string()),
+                },
             ])
         })
     }

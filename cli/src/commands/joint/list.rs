@@ -6,7 +6,7 @@ use crate::terminal::{self, Terminal};
 use anyhow::Result;
 use cipherfn_protocol::api::trainings::TrainingList;
 
-/// List your trainings that owners may add rows to
+/// List your trainings that owners may add rows to, and your totals
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -42,7 +42,10 @@ fn text(list: &TrainingList) -> String {
             training.training.to_string(),
             training.program.to_string(),
             training.owners.to_string(),
-            training.rows.to_string(),
+            match training.least_owners {
+                None => training.rows.to_string(),
+                Some(least) => format!("a total of {least} owners at least"),
+            },
             training.grants.to_string(),
             terminal::date(training.expires),
         ]

@@ -30,6 +30,9 @@ pub(super) struct DeclaredTerms {
     pub(super) key: KeyId,
     /// Of the public key's file: its id is a field of that file, which anybody can write into another one.
     pub(super) public_key: Sha256,
+    /// Of a total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) least_owners: Option<u32>,
 }
 
 impl DeclaredTerms {
@@ -46,9 +49,10 @@ impl DeclaredTerms {
         place.create(Content::Text, force, &[])
     }
 
-    /// Of a version of a program, which the client has taken, under its key, whose public key has this file.
+    /// Of a version of a program, which the client has taken, under its key, whose public key has this file; a total
+    /// of so many owners at least.
     pub(super) fn new(
-        training: TrainingId,
+        (training, least_owners): (TrainingId, Option<u32>),
         (program, specs): (&ModelName, SpecsHash),
         (key, public): (KeyId, &[u8]),
     ) -> Self {
@@ -59,6 +63,7 @@ impl DeclaredTerms {
             specs,
             key,
             public_key: public_key_hash(public),
+            least_owners,
         }
     }
 
@@ -104,6 +109,8 @@ impl DeclaredTerms {
 
     /// That a service says the same of the training.
     pub(super) fn require(&self, said: &TrainingStatus) -> Result<()> {
+        let least =
+            |least: Option<u32>| least.map_or_else(|| "none".to_owned(), |it| it.to_string());
         for (what, found, declared) in [
             (
                 "training",
@@ -117,6 +124,11 @@ impl DeclaredTerms {
             ),
             ("version", said.specs.to_string(), self.specs.to_string()),
             ("key", said.key.to_string(), self.key.to_string()),
+            (
+                "least number of owners",
+                least(said.least_owners),
+                least(self.least_owners),
+            ),
         ] {
             if found != declared {
                 bail!(
@@ -145,7 +157,7 @@ mod tests {
         let id = TrainingId::from_bytes([1; 16]);
         let key = KeyId::from_bytes([2; 16]);
         let named = (&program, Hash::of(b"program"));
-        let terms = DeclaredTerms::new(id, named, (key, b"a key"));
+        let terms = DeclaredTerms::new((id, None), named, (key, b"a key"));
         terms.require_key(b"a key").unwrap();
         let exchanged = terms.require_key(b"another under its id").unwrap_err();
         let exchanged = exchanged.to_string();
@@ -174,6 +186,8 @@ mod tests {
         assert!(other.contains("says program worse"), "{other}");
         let other = refused(|it| it["specs"] = "9".repeat(64).into());
         assert!(other.contains("says version 9999"), "{other}");
+        let other = refused(|it| it["least_owners"] = 2.into());
+        assert!(other.contains("says least number of owners 2"), "{other}");
         let other = refused(|it| it["key"] = "9".repeat(32).into());
         assert!(other.contains("says key 9999"), "{other}");
     }

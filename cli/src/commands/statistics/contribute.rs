@@ -5,10 +5,8 @@ use crate::public_keys::PublicKeyTrust;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
-use crate::training::Columns;
 use anyhow::Result;
 use cipherfn_client::training;
-use cipherfn_training::{StatisticsSpec, Sums, Target};
 use std::io::Write;
 
 /// Encrypt an owner's sums over the rows of a table
@@ -50,20 +48,16 @@ impl Contribute {
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
-        let sums = self.sums(&spec, terminal)?;
+        let sums = super::read_sums(&spec, (&self.input, &self.format), terminal)?;
         let bytes = training::contribute(&key, &spec, &sums)?.to_file_bytes();
         output.write_all(&bytes)?;
         output.finish()?;
-        let clipped: serde_json::Map<_, _> = sums
-            .clipped()
-            .map(|(column, count)| (column.to_owned(), count.into()))
-            .collect();
         let value = serde_json::json!({
             "rows": sums.rows(),
             "bytes": bytes.len(),
             "key": key.id().to_string(),
             "fingerprint": fingerprint,
-            "clipped": clipped,
+            "clipped": super::clipped_json(&sums),
         });
         terminal.summary(&value, || {
             let mut facts = vec![
@@ -73,29 +67,8 @@ impl Contribute {
                 ("file", self.output.name()),
                 ("size", terminal::bytes(bytes.len() as u64)),
             ];
-            facts.extend(sums.clipped().map(|(column, count)| {
-                let values =
-                    format!("{count} values of column {column:?} lie outside of its range");
-                ("clipped", values)
-            }));
+            facts.extend(super::clipped_of(&sums));
             terminal::facts(facts)
         })
-    }
-
-    fn sums<'a>(&self, spec: &'a StatisticsSpec, terminal: Terminal) -> Result<Sums<'a>> {
-        let class = match spec.target() {
-            Target::Class(class) => Some(class),
-            Target::None | Target::Number(_) => None,
-        };
-        let texts = spec.categories().iter().chain(class);
-        let columns = Columns {
-            numbers: spec.summed().map(|own| own.name.as_str()).collect(),
-            texts: texts.map(|own| own.name.as_str()).collect(),
-        };
-        let mut sums = Sums::new(spec);
-        columns.each_row(&self.format, &self.input, terminal, |numbers, texts| {
-            Ok(sums.add(numbers, texts)?)
-        })?;
-        Ok(sums)
     }
 }

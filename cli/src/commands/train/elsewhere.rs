@@ -20,8 +20,8 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_serving::training::{SET, required_parts};
-use cipherfn_training::TrainingProgram;
 use cipherfn_training::descent::KeptWeights;
+use cipherfn_training::{TrainingError, TrainingProgram};
 use indicatif::ProgressBar;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,6 +51,9 @@ impl Train {
             let whose = whose(&fetched, fetched.training.hash());
             let training = match fetched.training {
                 TrainingProgram::Descent(training) => *training,
+                TrainingProgram::Statistics(_) | TrainingProgram::Frame(_) => {
+                    return Err(TrainingError::OfSums.into());
+                }
                 TrainingProgram::Leaves(training) => {
                     let place = (&service, &ring, &name);
                     let told = (output, Some(whose));

@@ -1,6 +1,6 @@
 //! Scores that are sums of functions of one column each: naive Bayes.
 //!
-//! A graph without any estimator may still hold one: Gaussian naive Bayes is a quadratic function of
+//! A graph may hold estimators that it does not state: Gaussian naive Bayes is a quadratic function of
 //! every column, the categorical one a table of every column, summed up. Both are linear in what the
 //! client can make of a row: its values, their squares, and an indicator a category. The sums
 //! become a linear estimator over these, so that the server's side of them stays encrypted and
@@ -14,12 +14,9 @@ use sums::{AdditiveSum, SumAtom, Sums, sums};
 
 mod sums;
 
-/// Makes sums of functions of one column each a linear estimator, in a graph that has none.
+/// Makes sums of functions of one column each linear estimators: all of them in a graph that has no
+/// other estimator, else those that meet its estimators' results (voting, stacking).
 pub(crate) fn extract(ir: Ir) -> Result<Ir, CompileError> {
-    let is_product = |op: &Op| matches!(op, Op::MatMul { .. });
-    if !ir.estimators.is_empty() || ir.program.steps().iter().any(|step| is_product(&step.op)) {
-        return Ok(ir);
-    }
     let sums = sums(&ir);
     let scores = scores(&ir, &sums);
     if scores.is_empty() {
@@ -30,31 +27,76 @@ pub(crate) fn extract(ir: Ir) -> Result<Ir, CompileError> {
 
 /// Sums that something else is computed from, or that are outputs.
 fn scores(ir: &Ir, sums: &[Option<Sums>]) -> BTreeSet<ValueId> {
+    let outputs: Vec<ValueId> = ir.outputs.iter().map(|output| output.value).collect();
+    let needed = ir.ancestors(outputs.iter().copied());
+    let others = estimated_elsewhere(ir);
+    let is_alone = !others
+        .iter()
+        .zip(&needed)
+        .any(|(own, needed)| *own && *needed);
+    let met = if is_alone {
+        Vec::new()
+    } else {
+        meeting(ir, sums, &needed, &others)
+    };
     let is_score = |id: &ValueId| {
         let own = sums[id.index()].as_deref().unwrap_or_default();
         let is_finite = |sum: &AdditiveSum| {
             let mut factors = sum.terms.values().chain([&sum.constant]);
             factors.all(|factor| factor.is_finite())
         };
-        own.iter().any(|sum| sum.terms.len() > 1) && own.iter().all(is_finite)
+        own.iter().any(|sum| sum.terms.len() > 1)
+            && own.iter().all(is_finite)
+            && (is_alone || (met[id.index()] && own.iter().any(AdditiveSum::is_nonlinear)))
     };
-    let outputs: Vec<ValueId> = ir.outputs.iter().map(|output| output.value).collect();
-    let needed = ir.ancestors(outputs.iter().copied());
-    let others = (ir.first_step()..needed.len())
+    let read = (ir.first_step()..needed.len())
         .filter(|&index| needed[index] && sums[index].is_none())
         .flat_map(|index| ir.arguments(ValueId(index as u32)));
     outputs
         .iter()
         .copied()
-        .chain(others)
+        .chain(read)
         .filter(is_score)
         .collect()
 }
 
+/// Which values follow from an estimator that the file states, or from a matrix product, by id.
+fn estimated_elsewhere(ir: &Ir) -> Vec<bool> {
+    let is_one = |op: &Op| match op {
+        Op::MatMul { .. } => true,
+        Op::Select { source, .. } => *source == ir.results(),
+        _ => false,
+    };
+    let steps = ir.program.steps().iter().zip(ir.first_step()..);
+    let estimators = steps.filter(|(step, _)| is_one(&step.op));
+    ir.descendants(estimators.map(|(_, index)| ValueId(index as u32)))
+}
+
+/// The values, by id, from which something follows that is no sum, and that a step takes beside what
+/// follows from `others`: such a step could not be evaluated on either side.
+fn meeting(ir: &Ir, sums: &[Option<Sums>], needed: &[bool], others: &[bool]) -> Vec<bool> {
+    let follows = |id: &ValueId| others[id.index()];
+    let steps = ir.program.steps().iter().zip(ir.first_step()..);
+    let own = steps
+        .filter(|(_, index)| needed[*index])
+        .map(|(step, _)| step.op.arguments())
+        .filter(|arguments| arguments.iter().any(follows))
+        .flatten()
+        .filter(|id| !follows(id) && sums[id.index()].is_none());
+    ir.ancestors(own)
+}
+
 /// The same operations with estimators in place of the scores.
-fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<Ir, CompileError> {
+fn rebuilt(
+    mut ir: Ir,
+    sums: &[Option<Sums>],
+    scores: &BTreeSet<ValueId>,
+) -> Result<Ir, CompileError> {
     let mut made = ir.without_steps()?;
     let mut moved: Vec<ValueId> = (0..ir.first_step() as u32).map(ValueId).collect();
+    // The results of those that are there keep their places.
+    let stated = ir.estimators.len();
+    made.estimators = std::mem::take(&mut ir.estimators);
     for (step, index) in ir.program.steps().iter().zip(ir.first_step()..) {
         let id = ValueId(index as u32);
         let value = match &sums[index] {
@@ -79,6 +121,9 @@ fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<
             }
         };
         moved.push(value);
+    }
+    for estimator in &mut made.estimators[..stated] {
+        estimator.argument = moved[estimator.argument.index()];
     }
     let mut made = ir.around(made, &moved);
     made.notes.push(
@@ -232,7 +277,9 @@ mod tests {
     use crate::analyse::place::Place;
     use crate::analyse::places::places;
     use crate::ir::{Function, Ir};
-    use cipherfn_program::{BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, ValueId};
+    use cipherfn_program::{
+        BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
+    };
 
     fn weights(ir: &Ir) -> (Vec<Vec<f64>>, Vec<f64>) {
         match &ir.estimators[0].function {
@@ -261,6 +308,37 @@ mod tests {
         let found = places(&made).unwrap();
         let output = made.outputs[0].value;
         assert!(matches!(found.places[output.index()], Place::Affine(_)));
+    }
+
+    /// `exp(x0^2 + x1^2)` beside a tree's result: neither side could evaluate what joins them.
+    #[test]
+    fn sums_that_meet_an_estimator_are_one_beside_it() {
+        for meets in [true, false] {
+            let mut ir = Ir::sample();
+            let square = ir.binary(BinaryFunction::Mul, ValueId(0), ValueId(0));
+            let sum = ir.add(Op::Reduce {
+                function: ReduceFunction::Sum,
+                argument: square,
+                group: 2,
+            });
+            let exponential = |ir: &mut Ir, argument| {
+                let function = UnaryFunction::Exp;
+                ir.add(Op::Unary { function, argument })
+            };
+            let row = exponential(&mut ir, sum);
+            let tree = ir.stump(&[1.0], &[3.0]);
+            let tree = exponential(&mut ir, tree);
+            let joined = ir.binary(BinaryFunction::Mul, tree, if meets { row } else { tree });
+            let made = extract(ir.giving(joined)).unwrap();
+            let [stated, own @ ..] = made.estimators.as_slice() else {
+                panic!("the tree stays")
+            };
+            assert!(matches!(stated.function, Function::Trees(_)));
+            assert_eq!(own.len(), usize::from(meets));
+            let found = places(&made).unwrap();
+            let output = made.outputs[0].value;
+            assert!(matches!(found.places[output.index()], Place::Behind { .. }));
+        }
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl<'a> FormwisePass<'a> {
                 directions.collect()
             }
             Place::Behind { .. } => self.values.get(&id).cloned(),
-            Place::Before | Place::Unused => None,
+            Place::Before | Place::Joined | Place::Unused => None,
         }
     }
 

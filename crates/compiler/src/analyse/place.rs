@@ -19,6 +19,9 @@ pub(crate) enum Place {
         /// The first value on the way here that left the affine domain.
         nonlinear: Option<ValueId>,
     },
+    /// The row's own values beside estimators' results, as they are: trees that the server evaluates take
+    /// both, and nothing else.
+    Joined,
 }
 
 impl Place {

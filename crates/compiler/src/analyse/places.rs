@@ -118,7 +118,8 @@ impl PlacesPass<'_> {
         }
         let arguments = step.op.arguments();
         let lies = |id: &ValueId| self.of(*id);
-        let joins = arguments.iter().map(lies).any(Place::is_before);
+        let is_own = |place: &Place| matches!(place, Place::Before | Place::Joined);
+        let joins = arguments.iter().map(lies).any(is_own);
         if arguments.iter().map(lies).all(Place::is_known) {
             return Ok(Place::Before);
         }
@@ -140,18 +141,27 @@ impl PlacesPass<'_> {
         {
             return Ok(place);
         }
-        if joins {
-            return Err(ir.unsupported(
-                id,
-                "it joins the row's own values with the estimator's result",
-                "outputs that depend on the row through the estimator alone, or by sums",
-            ));
-        }
         let moves = matches!(step.op, Op::Select { .. } | Op::Concat(_) | Op::Cast { .. });
+        if joins && moves {
+            return Ok(Place::Joined);
+        }
+        if joins {
+            return Err(self.joins(id));
+        }
         let nonlinear = arguments.iter().find_map(|id| self.nonlinear(*id));
         Ok(Place::Behind {
             nonlinear: nonlinear.or((!moves).then_some(id)),
         })
+    }
+
+    /// A step that computes with the row's own values and an estimator's result.
+    fn joins(&self, id: ValueId) -> CompileError {
+        self.ir.unsupported(
+            id,
+            "it joins the row's own values with the estimator's result",
+            "outputs that depend on the row through the estimator alone, or by sums; of stacked models with \
+             passthrough=True those with trees on top, which the server evaluates",
+        )
     }
 
     /// The value as combinations, if it is affine in its arguments and these are known or

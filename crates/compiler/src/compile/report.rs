@@ -230,10 +230,12 @@ impl Checks {
     }
 }
 
-/// The numbers of the client's preparation, where there are more than scalers, imputers and encoders have: a
-/// computation that whoever exported the model put before it, as distances from points that it stores.
+/// The numbers of the client's preparation, where they mix columns or are more than scalers, imputers and
+/// encoders have: a computation that whoever exported the model put before it, as principal components or
+/// distances from points that it stores.
 fn preparation(model: &Model) -> Option<String> {
     let mut nodes: Vec<&str> = Vec::new();
+    let mut mixing: Vec<&str> = Vec::new();
     let mut numbers = 0;
     for step in model.preprocess.steps() {
         if let Op::Constant(own @ (Tensor::F32(_) | Tensor::F64(_))) = &step.op {
@@ -242,10 +244,14 @@ fn preparation(model: &Model) -> Option<String> {
                 nodes.push(&step.node);
             }
         }
+        if let Op::MatMul { .. } = &step.op {
+            mixing.push(&step.node);
+        }
     }
     let columns: usize = model.columns.iter().map(|column| column.width).sum();
     let most = NUMBERS_A_COLUMN * columns.max(model.features);
-    (numbers > most).then(|| {
+    (!mixing.is_empty() || numbers > most).then(|| {
+        nodes.sort_by_key(|node| !mixing.contains(node));
         nodes.truncate(NODES_NAMED);
         format!(
             "{numbers} numbers of what the client computes of the row before (nodes {})",

@@ -36,9 +36,9 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<C
     let layer = lookups::UsedLookups::of(ir, of_lookups);
     used.extend(feature_entries(layer.forms()));
     let nearest = neighbours::UsedPoints::of(ir, values, of_votes)?;
-    if let Some(nearest) = &nearest {
-        used.extend(feature_entries(nearest.distances()));
-    }
+    used.extend(feature_entries(
+        nearest.iter().flat_map(neighbours::UsedPoints::distances),
+    ));
     let stacked = stacked::UsedStacks::of(ir, of_choices);
     used.extend(feature_entries(stacked.forms(ir)));
     let ensembles = trees::Uses::of(of_trees);
@@ -52,8 +52,8 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<C
     if !of_lookups.is_empty() {
         estimators.push(layer.placed(of_lookups, &places)?);
     }
-    if let Some(nearest) = nearest {
-        estimators.push(nearest.placed(of_votes, &places)?);
+    for nearest in nearest {
+        estimators.push(nearest.placed(&places)?);
     }
     if !of_choices.is_empty() {
         estimators.push(Estimator::Stacked(stacked.placed(ir, of_choices, &places)?));

@@ -8,28 +8,36 @@ use crate::ir::{Atom, AtomKind, Combination, Function, Ir, NearestPoints};
 use crate::model::{Estimator, NeighbourModel};
 use std::rc::Rc;
 
-/// The points whose votes raw scores are sums of.
-pub(super) struct UsedPoints {
+/// The points of one ranking, whose votes raw scores are sums of.
+pub(super) struct UsedPoints<'s> {
     nearest: NearestPoints,
+    scores: &'s [Combination],
     /// One a point: its distance.
     distances: Rc<[Combination]>,
 }
 
-impl UsedPoints {
-    /// Of these scores, if they have votes: of one ranking, as the lowering sees to.
+impl<'s> UsedPoints<'s> {
+    /// Of these scores, one a ranking. Scores have votes of one ranking each, as the lowering sees to, and
+    /// those of one ranking are side by side.
     pub(super) fn of(
         ir: &Ir,
         places: &[Place],
-        scores: &[Combination],
-    ) -> Result<Option<Self>, CompileError> {
-        let atoms = scores.iter().flat_map(|score| &score.terms);
-        let mut calls = atoms.filter_map(|(atom, _)| match atom {
-            Atom::Vote { estimator, .. } => Some(&ir.estimators[*estimator as usize]),
-            _ => None,
-        });
-        let Some(call) = calls.next() else {
-            return Ok(None);
-        };
+        scores: &'s [Combination],
+    ) -> Result<Vec<Self>, CompileError> {
+        let rankings = scores.chunk_by(|one, other| ranking(one) == ranking(other));
+        let own = |scores| Self::of_ranking(ir, places, scores);
+        rankings.map(own).collect()
+    }
+
+    fn of_ranking(
+        ir: &Ir,
+        places: &[Place],
+        scores: &'s [Combination],
+    ) -> Result<Self, CompileError> {
+        let mut rankings = scores.iter().filter_map(ranking);
+        let call = rankings.next().map(|own| &ir.estimators[own as usize]);
+        let call =
+            call.ok_or_else(|| CompileError::invalid("the graph", "a score has no votes"))?;
         let Function::Nearest(nearest) = &call.function else {
             return Err(ir.invalid(call.argument, "its votes are of no points"));
         };
@@ -38,10 +46,11 @@ impl UsedPoints {
             atoms.all(|(atom, _)| atom.kind() == AtomKind::Linear)
         };
         match &places[call.argument.index()] {
-            Place::Affine(distances) if distances.iter().all(of_row) => Ok(Some(Self {
+            Place::Affine(distances) if distances.iter().all(of_row) => Ok(Self {
                 nearest: nearest.clone(),
+                scores,
                 distances: Rc::clone(distances),
-            })),
+            }),
             _ => Err(ir.unsupported_step(
                 &nearest.node,
                 "it ranks what is no squared distance of the row from constant points",
@@ -55,12 +64,8 @@ impl UsedPoints {
         self.distances.iter()
     }
 
-    pub(super) fn placed(
-        &self,
-        scores: &[Combination],
-        places: &FeaturePlaces,
-    ) -> Result<Estimator, CompileError> {
-        let points = self.nearest.points;
+    pub(super) fn placed(&self, places: &FeaturePlaces) -> Result<Estimator, CompileError> {
+        let (points, scores) = (self.nearest.points, self.scores);
         let terms: usize = self.distances().map(Combination::size).sum();
         if points.saturating_mul(scores.len()).max(terms) > MAX_WEIGHTS {
             let problem = format!("its points have more than {MAX_WEIGHTS} numbers");
@@ -86,4 +91,12 @@ impl UsedPoints {
             bias: scores.iter().map(|score| score.constant).collect(),
         }))
     }
+}
+
+/// The estimator whose votes a score is a sum of.
+pub(super) fn ranking(score: &Combination) -> Option<u32> {
+    score.terms.iter().find_map(|(atom, _)| match atom {
+        Atom::Vote { estimator, .. } => Some(*estimator),
+        _ => None,
+    })
 }

@@ -15,10 +15,13 @@ use cipherfn_protocol::specs::OutputField;
 pub(super) fn depend_on_estimators(ir: &Ir, places: &[Place]) -> Result<(), CompileError> {
     for output in &ir.outputs {
         let place = &places[output.value.index()];
-        if matches!(place, Place::Before) {
-            let problem = format!("output \"{}\" does not depend on an estimator", output.name);
-            return Err(unsupported(output.node.as_ref(), problem, SUPPORTED));
-        }
+        let problem = match place {
+            Place::Before => "does not depend on an estimator",
+            Place::Joined => "repeats the row's own values beside an estimator's result",
+            _ => continue,
+        };
+        let problem = format!("output \"{}\" {problem}", output.name);
+        return Err(unsupported(output.node.as_ref(), problem, SUPPORTED));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Which sums the estimators evaluate: the affine values that something behind them asks for.
 
+use super::neighbours::ranking;
 use crate::analyse::place::Place;
 use crate::ir::{Atom, AtomKind, Combination, Ir};
 use cipherfn_program::ValueId;
@@ -39,11 +40,30 @@ impl RawScores {
         for output in &ir.outputs {
             scores.ask_for(output.value, places);
         }
+        scores.group_votes();
         // A constant model has a score that nothing reads: a reply carries one at least.
         if scores.len() == 0 {
             scores.scores[AtomKind::Linear as usize].push(Combination::of_constant(0.0));
         }
         scores
+    }
+
+    /// Puts scores of one ranking's votes side by side, as its estimator has them.
+    fn group_votes(&mut self) {
+        let kind = AtomKind::Votes as usize;
+        let scores = std::mem::take(&mut self.scores[kind]);
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by_key(|score| ranking(&scores[*score]));
+        let mut moved = vec![0; scores.len()];
+        for (to, from) in order.iter().enumerate() {
+            moved[*from] = to;
+        }
+        self.scores[kind] = order.iter().map(|from| scores[*from].clone()).collect();
+        for placed in self.placed.values_mut().flatten() {
+            if let Some((score, _)) = &mut placed.parts[kind] {
+                *score = moved[*score];
+            }
+        }
     }
 
     /// The scores of one kind of estimators.

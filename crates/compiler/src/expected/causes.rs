@@ -33,7 +33,8 @@ pub(super) fn of(comparison: &Disagreement<'_>) -> Result<String, CompileError> 
         "no known cause explains it; known are: forest mode and multi-target trees with the wrong \
          classes, one class against all others, categorical splits as `<= 0`, dropped directions \
          of missing values, exponentials left out, 64-bit split points, zeros of sparse columns, \
-         columns in another order. Give \
+         columns in another order, a binary SVC inside OneVsRest, Bagging or Stacking (skl2onnx \
+         writes another model), equal distances of nearest neighbours (all of them vote). Give \
          the library's own model file, or export the model anew"
             .to_owned()
     } else {

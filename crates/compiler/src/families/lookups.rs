@@ -140,7 +140,8 @@ fn check(
     options: &Options,
     limit: impl FnOnce() -> String,
 ) -> Result<(), CompileError> {
-    let (least, most) = (options.min_agreement, options.most_error());
+    let least = options.min_agreement;
+    let most = options.refused_error(fidelity.has_labels);
     if fidelity.is_within(least, most) {
         return Ok(());
     }
@@ -166,9 +167,21 @@ const fn unfaithful(found: String, option: &'static str, limit: String) -> Compi
     }
 }
 
+/// Says of a classifier that keeps its labels that its scores are further off than is aimed at: a
+/// regressor would be refused.
+fn inexact_scores(labels: Option<f64>, error: f64, options: &Options) -> Option<String> {
+    let labels = labels.filter(|_| error > options.most_error())?;
+    Some(format!(
+        "{}: {:.1} % of the labels are the model's, and decide of a classifier. Where its scores or \
+         probabilities count, ask for less error (max-error), which refuses what has more",
+        too_far_off("scores", error, options.most_error()),
+        100.0 * labels
+    ))
+}
+
 /// The options that ask for less of labels and of scores.
-const LOWER_AGREEMENT: &str = "a lower least agreement (min-agreement)";
-const LARGER_ERROR: &str = "a larger error of the scores (max-error)";
+const LOWER_AGREEMENT: &str = "a lower least agreement (--min-agreement)";
+const LARGER_ERROR: &str = "a larger error of the scores (--max-error)";
 
 /// Says how many labels are right, and how many have to be.
 fn too_few_labels(kind: &str, labels: f64, least: f64) -> String {
@@ -199,5 +212,78 @@ fn limit(fidelity: &Fidelity) -> &'static str {
         "its rounded features and tables; train with weight decay, or on fewer or scaled features"
     } else {
         "the noise of its look-ups; train with weight decay, or with fewer hidden values"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answers::Answers;
+    use super::fidelity::Fidelity;
+    use super::{check, inexact_scores};
+    use crate::options::Options;
+
+    fn fidelity(labels: Option<f64>, has_labels: bool, error: f64) -> Fidelity {
+        Fidelity {
+            labels,
+            has_labels,
+            error,
+            exact_error: error,
+            largest: vec![0.0],
+            ranges: vec![1.0],
+            wrapped: 0,
+            rows: 100,
+        }
+    }
+
+    fn problem(fidelity: &Fidelity, options: &Options) -> Option<String> {
+        let found = check(fidelity, options, || "its noise".into());
+        found.err().map(|error| error.to_string())
+    }
+
+    /// A regressor, and classes that are nothing but scores, are held to their scores.
+    #[test]
+    fn labels_decide_of_classifiers_where_no_error_is_asked_for() {
+        let mut options = Options::new("m");
+        let classifier = fidelity(Some(0.995), true, 0.03);
+        assert_eq!(problem(&classifier, &options), None);
+        for held in [
+            fidelity(None, false, 0.03),
+            fidelity(Some(1.0), false, 0.03),
+        ] {
+            let error = problem(&held, &options).unwrap();
+            assert!(error.contains("off by 3 % of their range"), "{error}");
+        }
+        let wrong = problem(&fidelity(Some(0.98), true, 0.001), &options).unwrap();
+        assert!(wrong.contains("98.0 % of the simulated"), "{wrong}");
+        options.max_error = Some(0.02);
+        let error = problem(&classifier, &options).unwrap();
+        assert!(error.contains("and 2 % is the most"), "{error}");
+        options.max_error = Some(0.04);
+        assert_eq!(problem(&classifier, &options), None);
+    }
+
+    #[test]
+    fn scores_of_classifiers_that_are_far_off_are_told_of() {
+        let options = Options::new("m");
+        let warning = inexact_scores(Some(0.995), 0.03, &options).unwrap();
+        assert!(warning.contains("off by 3 % of their range"), "{warning}");
+        assert!(warning.contains("99.5 % of the labels"), "{warning}");
+        assert!(warning.contains("max-error"), "{warning}");
+        assert_eq!(inexact_scores(Some(1.0), 0.009, &options), None);
+        assert_eq!(inexact_scores(None, 0.03, &options), None);
+    }
+
+    /// Votes and trees over scores, which are right or another point's.
+    #[test]
+    fn answers_are_held_to_what_is_asked_for() {
+        let mut options = Options::new("m");
+        let found = |labels, error, options: &Options| {
+            let answers = Answers { labels, error };
+            answers.check(options, || "its noise".into()).is_ok()
+        };
+        assert!(found(Some(1.0), 0.03, &options) && !found(None, 0.03, &options));
+        assert!(!found(Some(0.9), 0.0, &options));
+        options.max_error = Some(0.02);
+        assert!(!found(Some(1.0), 0.03, &options) && found(Some(1.0), 0.01, &options));
     }
 }

@@ -7,10 +7,22 @@
 
 use super::emitter::{Emitter, Operand, reshaped};
 use crate::error::CompileError;
+use crate::ir::SquaredDistances;
 use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{BinaryFunction, ReduceFunction, Tensor};
 
 impl Emitter<'_> {
+    /// Whether an operand follows from the distances of rows.
+    pub(super) fn follows_from_distances(&self, operand: &Operand) -> bool {
+        let ir = &self.ir;
+        let ancestors = ir.ancestors([operand.id]);
+        let mut steps = ir.program.steps().iter().zip(&ancestors[ir.first_step()..]);
+        steps.any(|(step, is_ancestor)| {
+            let node = ir.nodes.get(&step.node);
+            *is_ancestor && node.is_some_and(|node| node.operator == "Scan")
+        })
+    }
+
     /// One squared distance a point, of shape `[1, points]` in 64 bits.
     pub(super) fn squared_distances(
         &mut self,
@@ -35,7 +47,10 @@ impl Emitter<'_> {
         let squares = self.vector(Tensor::F64(squares.collect()))?;
         let sum = self.binary(BinaryFunction::Add, &products, &squares)?;
         let distances = self.binary(BinaryFunction::Add, &sum, &own)?;
-        self.ir.distances.push(distances.id);
+        self.ir.distances.push(SquaredDistances {
+            value: distances.id,
+            row: row.id,
+        });
         Ok(distances)
     }
 }

@@ -45,11 +45,6 @@ impl Emitter<'_> {
         kept: usize,
         takes_largest: bool,
     ) -> Result<[Operand; 2], CompileError> {
-        if !self.ir.rankings.is_empty() {
-            return Err(self
-                .node
-                .unsupported("a second ranking of distances", "one ranking a model"));
-        }
         if kept == 0 {
             return Err(self
                 .node
@@ -73,7 +68,9 @@ impl Emitter<'_> {
                 kept,
             }),
         )?;
+        let rankings = self.ir.rankings.len() as i64;
         let stand_in = |emitter: &mut Self, element: Element, unlike: i64| {
+            let unlike = UNLIKE + 2 * rankings + unlike;
             let source = ValueId(0);
             let entries = vec![0; kept];
             let program = &mut emitter.ir.program;
@@ -92,8 +89,8 @@ impl Emitter<'_> {
             let shape = vec![1, kept];
             Ok::<_, CompileError>(Operand { id, element, shape })
         };
-        let values = stand_in(self, data.element, UNLIKE + 1)?;
-        let places = stand_in(self, Element::Int, UNLIKE)?;
+        let values = stand_in(self, data.element, 1)?;
+        let places = stand_in(self, Element::Int, 0)?;
         self.ir.rankings.push(RankedPoints {
             node,
             points,
@@ -141,18 +138,28 @@ impl Emitter<'_> {
         axes: &[usize],
         keep: bool,
     ) -> Result<Option<Operand>, CompileError> {
-        let Some(ranking) = self.ir.rankings.first().cloned() else {
+        if self.ir.rankings.is_empty() {
+            return Ok(None);
+        }
+        let ancestors = self.ir.ancestors([operand.id]);
+        let mut own = (0..self.ir.rankings.len()).filter(|&at| {
+            let ranking = &self.ir.rankings[at];
+            ancestors[ranking.places.index()] || ancestors[ranking.distances.index()]
+        });
+        let Some(at) = own.next() else {
             return Ok(None);
         };
-        let ancestors = self.ir.ancestors([operand.id]);
+        if own.next().is_some() {
+            return Err(self
+                .node
+                .unsupported("it joins the nearest points of two rankings", SUPPORTED));
+        }
+        let ranking = self.ir.rankings[at].clone();
         if ancestors[ranking.distances.index()] {
             return Err(self.node.unsupported(
                 "it weighs neighbours by their distance, which no vote tells",
                 SUPPORTED,
             ));
-        }
-        if !ancestors[ranking.places.index()] {
-            return Ok(None);
         }
         let factor = match function {
             ReduceFunction::Sum => ranking.kept as f64,
@@ -165,7 +172,7 @@ impl Emitter<'_> {
         };
         let (moved, group, shape) = self.grouped(operand, axes, keep)?;
         self.check_groups(&ranking, moved.id, group)?;
-        let functions = self.functions_of_points(&ranking, moved.id, group)?;
+        let functions = self.functions_of_points(at, moved.id, group)?;
         let mean = self.mean_by_votes(&ranking, &functions)?;
         let value = self.against(BinaryFunction::Mul, &mean, factor)?;
         let value = self.cast(&value, operand.element)?;
@@ -273,11 +280,13 @@ impl Emitter<'_> {
     /// point.
     fn functions_of_points(
         &mut self,
-        ranking: &RankedPoints,
+        at: usize,
         value: ValueId,
         group: usize,
     ) -> Result<Vec<Vec<f64>>, CompileError> {
         let ir = &self.ir;
+        let ranking = &ir.rankings[at];
+        let points = ranking.points;
         let len = ir.program.tensor_type(value).len;
         let mut builder = ProgramBuilder::new(vec![TensorType {
             kind: EntryKind::I64,
@@ -308,17 +317,20 @@ impl Emitter<'_> {
         let of_row = of_row.filter(|own| builder.constant_value(**own).is_none());
         let entries: usize = of_row.map(|own| builder.tensor_type(*own).len).sum();
         // Of all reductions together: a file may have any number of them.
-        let work = &mut self.ir.rankings[0].work;
-        *work = work.saturating_add(entries.saturating_mul(ranking.points));
-        if *work > MAX_WORK || (len / group).saturating_mul(ranking.points) > MAX_LEN {
+        let own = entries.saturating_mul(points);
+        let work = ir.rankings.iter().map(|ranking| ranking.work);
+        let work = work.fold(own, usize::saturating_add);
+        if work > MAX_WORK || (len / group).saturating_mul(points) > MAX_LEN {
             return Err(self
                 .node
                 .unsupported("functions of too many points and classes", SUPPORTED));
         }
         let program = builder.finish(&[values[&value]])?;
-        let mut functions = vec![Vec::with_capacity(ranking.points); len / group];
-        for point in 0..ranking.points as i64 {
-            let outputs = program.run(vec![Tensor::I64(vec![point; ranking.kept])])?;
+        let kept = ranking.kept;
+        self.ir.rankings[at].work += own;
+        let mut functions = vec![Vec::with_capacity(points); len / group];
+        for point in 0..points as i64 {
+            let outputs = program.run(vec![Tensor::I64(vec![point; kept])])?;
             let numbers = outputs.first().and_then(Tensor::to_f64).unwrap_or_default();
             for (function, own) in functions.iter_mut().zip(numbers.chunks(group)) {
                 let first = own.first().copied().unwrap_or(f64::NAN);

@@ -100,40 +100,43 @@ fn numbers_that_no_rows_have_are_refused() {
     );
     refused(
         &|words| words[0][5] += one(0),
-        "its numbers of rows are 3 and 2",
+        "its two numbers of rows differ",
     );
     refused(
         &|words| {
             words[0][5] += 4 * one(0);
             words[last][5] += 4 * one(last);
         },
-        "it has 6 rows, and there is room for 5",
+        "its number of rows is none of 0 to 5",
     );
     refused(
         &|words| {
             words[0][5] = words[0][5].wrapping_sub(3 * one(0));
             words[last][5] = words[last][5].wrapping_sub(3 * one(last));
         },
-        "it has -1 rows",
+        "its number of rows is none of 0 to 5",
     );
     // So many rows that the smaller number wraps around: the finer one does not.
     refused(
         &|words| words[last][5] += (1 << 13) * one(last),
-        "its numbers of rows are 2 and 8194",
+        "its two numbers of rows differ",
     );
-    refused(&|words| words[1][5] += 2 * one(1), "3 cells in 2 rows");
+    refused(
+        &|words| words[1][5] += 2 * one(1),
+        "the number of cells of column \"amount\" is none of its rows",
+    );
     refused(
         &|words| words[2][5] += 15 * one(2),
         "limb 1 of column \"amount\" adds up to",
     );
     refused(
         &|words| words[2][7] += one(2),
-        "limb 1 of column \"amount\" adds up to 1 in 0 cells",
+        "limb 1 of column \"amount\" adds up to what no cells of 0 to 15 do",
     );
     // Limbs that are possible, of a cell that is not.
     refused(
         &|words| words[2][5] += one(2),
-        "adds up to 10.00 in 1 cells of -1.00 to 9.99",
+        "adds up to what no cells of -1.00 to 9.99 do",
     );
     let mut words = totals.words(entries());
     words.pop();

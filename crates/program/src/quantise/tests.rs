@@ -140,3 +140,24 @@ fn linear_messages_scale_the_range_to_delta() {
         })
     ));
 }
+
+#[test]
+fn values_between_steps_are_told_where_steps_are_all_there_is() {
+    let flag = |tolerance| IntegerFeature {
+        feature: 0,
+        name: "is red".into(),
+        low: 0.0,
+        step: 1.0,
+        bits: 1,
+        tolerance,
+    };
+    let own = flag(Some(0.01));
+    let rounds = [0.0, 1.0, 0.995, 0.37, 0.5, 1.2].map(|value| own.rounds(value));
+    assert_eq!(rounds, [false, false, false, true, true, true]);
+    assert!(own.limits(1.6) && !own.rounds(1.6), "it is limited");
+    assert!(!own.rounds(f32::NAN), "it is an error");
+    assert!(!flag(None).rounds(0.37));
+    for (value, nearest) in [(0.37, 0.0), (0.63, 1.0), (7.0, 1.0)] {
+        assert!((own.nearest_value(value) - nearest).abs() < 1e-12);
+    }
+}

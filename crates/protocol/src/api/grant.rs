@@ -1,5 +1,5 @@
 //! Upload grants: the owner of a stored frame, or the key holder of a training, lets another tenant add rows
-//! to it, or columns beside the rows of the frame, and nothing else.
+//! to it, or columns beside the rows of the frame, or sums to a total, and nothing else.
 //!
 //! A grant is a document that its owner signs and gives to whoever is to add them. What is signed are not
 //! its bytes but [`Grant::message`]. Whoever has the document may use it, unless it names a tenant.
@@ -20,10 +20,11 @@ use time::OffsetDateTime;
 /// Longest document, in bytes: a frame's record holds its grants, and those of columns their schema.
 pub const MAX_BYTES: usize = 32 << 10;
 /// What signatures of each format are about, and of nothing else.
-const DOMAINS: [&[u8]; 3] = [
+const DOMAINS: [&[u8]; 4] = [
     b"cipherfn upload grant 1\0",
     b"cipherfn upload grant 2\0",
     b"cipherfn upload grant 3\0",
+    b"cipherfn upload grant 4\0",
 ];
 
 /// Names a grant: random.
@@ -57,7 +58,7 @@ impl TenantId {
 pub enum GrantTarget {
     /// Rows, to a stored frame.
     Frame(FrameId),
-    /// Rows, to a training.
+    /// Rows, to a training; or sums, to one that is a total.
     Training(TrainingTerms),
     /// Columns beside the rows of a stored frame, once.
     Columns(FrameId, GrantedColumns),
@@ -76,8 +77,11 @@ pub struct TrainingTerms {
     pub key: KeyId,
     /// Of the file of its public key.
     pub public_key: Sha256,
-    /// Most rows that may be added.
+    /// Most rows that may be added, or that the sums may be of: how many these are of nobody but their owner can
+    /// tell, so the owner's client holds to it.
     pub rows: u64,
+    /// Of a total of sums, how many owners it has at least, besides the key holder; none where rows are added.
+    pub least_owners: Option<u32>,
 }
 
 /// Columns that may be added beside the rows of a frame.
@@ -159,7 +163,10 @@ impl Grant {
     pub fn message(&self) -> Vec<u8> {
         let (domain, target) = match &self.target {
             GrantTarget::Frame(frame) => (DOMAINS[0], frame.to_bytes()),
-            GrantTarget::Training(terms) => (DOMAINS[1], terms.training.to_bytes()),
+            GrantTarget::Training(terms) => {
+                let format = if terms.least_owners.is_some() { 4 } else { 2 };
+                (DOMAINS[format - 1], terms.training.to_bytes())
+            }
             GrantTarget::Columns(frame, _) => (DOMAINS[2], frame.to_bytes()),
         };
         let mut message = domain.to_vec();
@@ -179,6 +186,7 @@ impl Grant {
                 message.extend(terms.key.as_bytes());
                 message.extend(terms.public_key.as_bytes());
                 message.extend(terms.rows.to_le_bytes());
+                message.extend(terms.least_owners.into_iter().flat_map(u32::to_le_bytes));
                 message.extend(terms.program.as_str().as_bytes());
             }
             GrantTarget::Columns(_, columns) => {
@@ -251,6 +259,7 @@ impl Serialize for SignedGrant {
             GrantVersions::V1(document) => document.serialize(serializer),
             GrantVersions::V2(document) => document.serialize(serializer),
             GrantVersions::V3(document) => document.serialize(serializer),
+            GrantVersions::V4(document) => document.serialize(serializer),
         }
     }
 }

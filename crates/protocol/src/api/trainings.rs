@@ -12,7 +12,8 @@
 //! ```
 //! A chunk is a file of rows ([`FrameKind::TrainingRows`](crate::frame::FrameKind::TrainingRows)) under the
 //! public key. They lie in the folder of uploads that the training's id names, and its job is declared over
-//! them like any other ([`JobKind::Train`](super::job::JobKind::Train)).
+//! them like any other ([`JobKind::Train`](super::job::JobKind::Train)). Where the program is of sums, a chunk is
+//! an owner's contribution, and the job adds them: a *total*, which is fetched as its result.
 
 use super::grant::{GrantId, TenantId};
 use super::grants::GrantStatus;
@@ -24,6 +25,11 @@ use crate::hex::as_hexadecimal;
 use crate::message::KeyId;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+/// Most contributions to a total, and most grants of one.
+pub const MAX_CONTRIBUTIONS: usize = 1000;
+/// Most files that may be uploaded by a grant of a total, of which one is its contribution.
+pub const MAX_TRIES: u32 = 3;
 
 /// Names a training that owners add rows to: random, made by the key holder's client. The same declaration
 /// again is the same training.
@@ -71,17 +77,24 @@ pub struct TrainingDeclaration {
     /// The public key that owners encrypt under: weights begin as a fresh encryption of zero under it, of which no
     /// owner knows mask or body.
     pub public_key: PublicKeyFile,
+    /// Of a total of sums, from how many owners it is made at least, the key holder not among them: from 2 to
+    /// [`MAX_CONTRIBUTIONS`]. Programs by which rows are trained on have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_owners: Option<u32>,
 }
 
-/// Rows that an owner has added.
+/// Rows that an owner has added, or sums.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnerRows {
     /// The grant by which they came.
     pub grant: GrantId,
-    /// How many.
+    /// Who has added them, of sums: an owner has one contribution to a total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<TenantId>,
+    /// How many; 0 of sums, as nobody but their owner can tell.
     pub rows: u64,
-    /// Their chunks, in order.
+    /// Their chunks, in order; of sums one.
     pub chunks: Vec<ChunkFile>,
 }
 
@@ -103,7 +116,10 @@ pub struct ListedTraining {
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
-    /// Rows of all owners.
+    /// Of a total, from how many owners it is made at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_owners: Option<u32>,
+    /// Rows of all owners; 0 of sums.
     pub rows: u64,
     /// How many uploads they came in.
     pub owners: u64,
@@ -139,7 +155,10 @@ pub struct TrainingStatus {
     /// When it ends, and rows can no longer be added.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
-    /// Rows of all owners.
+    /// Of a total, from how many owners it is made at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_owners: Option<u32>,
+    /// Rows of all owners; 0 of sums.
     pub rows: u64,
     /// What owners have added, in the order in which they did.
     pub owners: Vec<OwnerRows>,

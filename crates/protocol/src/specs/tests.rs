@@ -185,12 +185,12 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(7);
+    newer["format"] = json!(8);
     newer["surprise"] = json!(1);
     let error = read(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "client specs have format 7, this build reads versions 1 to 6; write them anew with this build"
+        "client specs have format 8, this build reads versions 1 to 7; write them anew with this build"
     );
 }
 
@@ -285,9 +285,9 @@ fn fields_of_format_2_are_named() {
 /// of before keep their meaning.
 #[test]
 fn a_further_format_takes_a_wire_type_and_an_arm() {
-    /// Format 7, made up: says beside format 2 who compiled the model.
+    /// Format 8, made up: says beside format 2 who compiled the model.
     #[derive(Clone, Debug, PartialEq, Deserialize)]
-    struct SpecsV7 {
+    struct SpecsV8 {
         compiled_by: String,
         #[serde(flatten)]
         rest: SpecsV2,
@@ -296,7 +296,7 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
             V1(SpecsV1) = 1,
             V2(SpecsV2) = 2,
-            V7(SpecsV7) = 7,
+            V8(SpecsV8) = 8,
         }
     }
     fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
@@ -305,18 +305,18 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         match document.expect("a known format").unwrap() {
             FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
             FutureVersions::V2(document) => (document.into(), None),
-            FutureVersions::V7(document) => (document.rest.into(), Some(document.compiled_by)),
+            FutureVersions::V8(document) => (document.rest.into(), Some(document.compiled_by)),
         }
     }
     let specs = read(&document()).unwrap().specs().clone();
     let mut newer = document_2();
-    newer["format"] = json!(7);
+    newer["format"] = json!(8);
     newer["compiled_by"] = json!("somebody");
     assert_eq!(read_future(&document()), (specs.clone(), None));
     assert_eq!(read_future(&document_2()), (specs.clone(), None));
     assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
-    assert_eq!(FutureVersions::VERSIONS, [1, 2, 7]);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 7 })));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 8]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 8 })));
 }
 
 /// Integers take a format of their own, and others refuse them.
@@ -329,6 +329,7 @@ fn integers_are_said_in_format_4() {
         low: -1.0,
         step: 0.25,
         bits: 3,
+        tolerance: None,
     };
     specs.inputs[0] = Encoding::Integers(IntegerEncoding {
         features: vec![own],
@@ -349,6 +350,41 @@ fn integers_are_said_in_format_4() {
     let error = read(&broken).unwrap_err().to_string();
     assert!(
         error.contains("features[0].step 0 is not a positive number"),
+        "{error}"
+    );
+}
+
+/// Clients of before would answer rows without a mark whose values lie between the steps.
+#[test]
+fn tolerances_are_said_in_format_7() {
+    let mut specs = read(&document_2()).unwrap().specs().clone();
+    specs.inputs[0] = Encoding::Integers(IntegerEncoding {
+        features: vec![IntegerFeature {
+            feature: 0,
+            name: "x".into(),
+            low: 0.0,
+            step: 1.0,
+            bits: 1,
+            tolerance: Some(0.01),
+        }],
+        gadget: Gadget::new(BaseLog::new(8), Levels::new(3)),
+        transport: Transport::Packed,
+    });
+    let written = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(written.format(), 7);
+    let again = SpecsDocument::from_json_bytes(written.bytes()).unwrap();
+    assert_eq!((again.specs(), again.bytes()), (&specs, written.bytes()));
+    let value: Value = serde_json::from_slice(written.bytes()).unwrap();
+    let mut older = value.clone();
+    older["format"] = json!(6);
+    let error = read(&older).unwrap_err().to_string();
+    let problem = "features[0].tolerance is there, which format 6 does not know";
+    assert!(error.contains(problem), "{error}");
+    let mut broken = value;
+    broken["inputs"][0]["integers"]["features"][0]["tolerance"] = json!(-0.5);
+    let error = read(&broken).unwrap_err().to_string();
+    assert!(
+        error.contains("features[0].tolerance -0.5 is not a positive number"),
         "{error}"
     );
 }

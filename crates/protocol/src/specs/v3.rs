@@ -3,7 +3,8 @@
 //!
 //! Format 4 has the same layout, and features as integers among its inputs; format 5 has features that
 //! stand together in their ciphertexts. Format 6 has relations between features: clients that do not know of
-//! it would answer rows without a mark that break them.
+//! it would answer rows without a mark that break them. Format 7 has integers that stand for a few values:
+//! clients that do not know of it would answer rows without a mark whose values lie between them.
 
 use super::v2::{DecodingV2, Model, SpecsV2};
 use super::wire::{Encoding, InputColumn, OutputField, Relation, Wire};
@@ -40,6 +41,8 @@ pub(super) const INTEGERS: u16 = 4;
 pub(super) const TOGETHER: u16 = 5;
 /// The first format that has relations between features.
 pub(super) const RELATIONS: u16 = 6;
+/// The first format that says how far a value may lie from what an integer stands for.
+pub(super) const TOLERANCES: u16 = 7;
 
 /// Most decimals of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +115,11 @@ impl SpecsV3 {
 /// The first format that can say an input, where it is one of these.
 fn first_format(encoding: &program::Encoding) -> Option<u16> {
     match encoding {
-        program::Encoding::Integers(_) => Some(INTEGERS),
+        program::Encoding::Integers(encoding) => {
+            let mut features = encoding.features.iter();
+            let is_tolerant = features.any(|own| own.tolerance.is_some());
+            Some(if is_tolerant { TOLERANCES } else { INTEGERS })
+        }
         program::Encoding::Linear(encoding) if encoding.form == FeatureForm::Together => {
             Some(TOGETHER)
         }

@@ -55,7 +55,7 @@ pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsErro
                     let problem = format!("has integers, which format {format} does not know");
                     (at.clone(), problem)
                 })?;
-                integers(&at, encoding)?;
+                integers(&at, encoding, format)?;
             }
         }
     }
@@ -316,7 +316,7 @@ fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
     })
 }
 
-fn integers(at: &str, encoding: &IntegerEncoding) -> Result<(), SpecsError> {
+fn integers(at: &str, encoding: &IntegerEncoding, format: u16) -> Result<(), SpecsError> {
     count(
         &format!("{at}.features"),
         encoding.features.len(),
@@ -352,6 +352,16 @@ fn integers(at: &str, encoding: &IntegerEncoding) -> Result<(), SpecsError> {
                 format!("{} is more than {MAX_BITS}", own.bits),
             )
         })?;
+        if let Some(tolerance) = own.tolerance {
+            check(format >= v3::TOLERANCES, || {
+                let problem = format!("is there, which format {format} does not know");
+                (field("tolerance"), problem)
+            })?;
+            check(tolerance.is_finite() && tolerance > 0.0, || {
+                let problem = format!("{tolerance} is not a positive number");
+                (field("tolerance"), problem)
+            })?;
+        }
     }
     count(
         &format!("{at}.features"),

@@ -127,6 +127,8 @@ wire_structs! {
         low: f64,
         step: f64,
         bits: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tolerance: Option<f64>,
     }
     struct Relation {
         terms: Vec<(u32, f32)>,

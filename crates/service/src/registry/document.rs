@@ -4,7 +4,7 @@ use crate::bucket::{Bucket, Condition, Etag, StorageError};
 use cipherfn_protocol::versions::{Versions, json_version};
 
 /// Largest document that is read, in bytes.
-const MAX_BYTES: u64 = 4 << 20;
+pub(super) const MAX_BYTES: u64 = 4 << 20;
 
 /// A stored type. Reads every format it ever had, writes the newest.
 pub(super) trait Document: Sized {

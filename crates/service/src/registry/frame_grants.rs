@@ -4,7 +4,7 @@ use super::grant::names;
 use super::{FrameColumns, FramePiece, GrantRefusal, Granting, HeldGrant, StoredFrame};
 use crate::Tenant;
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, GrantId, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::job::ChunkFile;
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ const MAX_FRAME_ROWS: u64 = 1 << 26;
 pub const MAX_FRAME_COLUMNS: usize = 1 << 10;
 
 impl Granting for StoredFrame {
-    const TOO_MANY: GrantRefusal = GrantRefusal::TooMany;
+    const TOO_MANY: fn(usize) -> GrantRefusal = GrantRefusal::TooMany;
 
     fn tenant(&self) -> &Tenant {
         &self.tenant
@@ -33,8 +33,8 @@ impl Granting for StoredFrame {
         &mut self.grants
     }
 
-    fn check(&self, target: &GrantTarget) -> Result<(), GrantRefusal> {
-        if target.frame() == Some(self.id) {
+    fn check(&self, grant: &Grant) -> Result<(), GrantRefusal> {
+        if grant.target.frame() == Some(self.id) {
             return Ok(());
         }
         Err(GrantRefusal::Malformed("frame", "is another frame"))

@@ -18,7 +18,7 @@ use super::store::ATTEMPTS;
 use crate::Tenant;
 use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, GrantId, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
 pub use refusal::GrantRefusal;
@@ -105,8 +105,13 @@ pub(super) fn names(schema: &Value) -> impl Iterator<Item = &str> {
 
 /// What others add rows or columns to by grants.
 pub trait Granting: Clone {
-    /// What more than [`MAX_GRANTS`] grants are refused with.
-    const TOO_MANY: GrantRefusal;
+    /// What more grants than there may be are refused with, by their number.
+    const TOO_MANY: fn(usize) -> GrantRefusal;
+
+    /// How many grants there may be.
+    fn most_grants(&self) -> usize {
+        MAX_GRANTS
+    }
 
     /// Whose it is.
     fn tenant(&self) -> &Tenant;
@@ -121,7 +126,7 @@ pub trait Granting: Clone {
     fn grants_mut(&mut self) -> &mut Vec<HeldGrant>;
 
     /// That a grant is one of this.
-    fn check(&self, target: &GrantTarget) -> Result<(), GrantRefusal>;
+    fn check(&self, grant: &Grant) -> Result<(), GrantRefusal>;
 
     /// That it has room, as it is now, for such columns or, without them, for rows.
     fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal>;
@@ -141,7 +146,7 @@ pub trait Granting: Clone {
         if Tenant::from(terms.owner) != *self.tenant() {
             return Err(GrantRefusal::Malformed("owner", "is another tenant"));
         }
-        self.check(&terms.target)?;
+        self.check(terms)?;
         if !(1..=MAX_PIECES as u32).contains(&terms.objects) {
             return Err(GrantRefusal::Malformed("objects", "is not 1 to 100"));
         }
@@ -159,14 +164,14 @@ pub trait Granting: Clone {
             return (known.grant == *grant).then(|| self.clone()).ok_or(taken);
         }
         self.takes(terms.target.columns())?;
-        let mut changed = self.clone();
+        let (mut changed, most) = (self.clone(), self.most_grants());
         // Those that ran out make room; of those that added rows it is still to be told which these are.
         let is_used = |held: &HeldGrant| held.pieces.iter().any(|piece| piece.rows.is_some());
         let grants = changed.grants_mut();
         grants.retain(|held| held.grant.grant.expires > now || is_used(held));
         // What was revoked is as many as there are pieces at most.
-        if grants.iter().filter(|held| !held.revoked).count() >= MAX_GRANTS {
-            return Err(Self::TOO_MANY);
+        if grants.iter().filter(|held| !held.revoked).count() >= most {
+            return Err(Self::TOO_MANY(most));
         }
         grants.push(HeldGrant {
             grant: grant.clone(),

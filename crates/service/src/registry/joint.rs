@@ -1,18 +1,20 @@
 //! Trainings that several owners add rows to, as documents: before their job.
 
-use super::document::Document;
+mod document;
+
 use super::{GrantRefusal, Granting, HeldGrant, Job, UploadedWork, Work};
 use crate::Tenant;
-use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, GrantId, GrantedColumns, SignedGrant};
+use cipherfn_protocol::api::grants::MAX_GRANTS;
 use cipherfn_protocol::api::job::{ChunkFile, JobId, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
-    ListedTraining, OwnerRows, TrainingDeclaration, TrainingId, TrainingStatus,
+    ListedTraining, MAX_CONTRIBUTIONS, MAX_TRIES, OwnerRows, TrainingDeclaration, TrainingId,
+    TrainingStatus,
 };
 use cipherfn_protocol::api::{ModelName, PublicKeyFile};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A training that owners add rows to. What it is does not change until it is deleted.
@@ -32,6 +34,8 @@ pub struct JointTraining {
     pub parameter_set: ParameterSetTag,
     /// The public key that owners encrypt under; of a training that was declared without one nothing is trained.
     pub public_key: Option<PublicKeyFile>,
+    /// Where it is a total of sums: from how many owners it is made at least, the key holder not among them.
+    pub least_owners: Option<u32>,
     /// When it was declared.
     pub created: OffsetDateTime,
     /// When it runs out.
@@ -61,6 +65,7 @@ impl JointTraining {
             key: declaration.key,
             parameter_set: declaration.parameter_set,
             public_key: Some(declaration.public_key.clone()),
+            least_owners: declaration.least_owners,
             created,
             until,
             grants: Vec::new(),
@@ -83,6 +88,7 @@ impl JointTraining {
                 key: self.key,
                 parameter_set: self.parameter_set,
                 public_key,
+                least_owners: self.least_owners,
             }
     }
 
@@ -100,6 +106,7 @@ impl JointTraining {
             key: self.key,
             created: self.created,
             expires: self.until,
+            least_owners: self.least_owners,
             rows: self.rows(),
             owners: self.owners.len() as u64,
             grants: self.grants.len() as u64,
@@ -121,14 +128,15 @@ impl JointTraining {
             key: self.key,
             created: self.created,
             expires: self.until,
+            least_owners: self.least_owners,
             rows: self.rows(),
             owners: self.owners.clone(),
             grants: self.grants.iter().map(HeldGrant::status).collect(),
         }
     }
 
-    /// It with an owner's rows: all chunks of them, which were uploaded by a grant and looked at. The same
-    /// again changes nothing.
+    /// It with an owner's rows: all chunks of them, which were uploaded by a grant and looked at; or with its sums,
+    /// once. The same again changes nothing.
     pub fn added(
         &self,
         presented: &SignedGrant,
@@ -137,16 +145,20 @@ impl JointTraining {
         now: OffsetDateTime,
     ) -> Result<Self, GrantRefusal> {
         let mut held = self.granted(presented, by, now)?.clone();
-        let (grant, chunks) = (presented.grant.id, files.to_vec());
         let own = OwnerRows {
-            grant,
+            grant: presented.grant.id,
+            by: self.least_owners.map(|_| by.id()),
             rows,
-            chunks,
+            chunks: files.to_vec(),
         };
         if self.owners.contains(&own) {
             return Ok(self.clone());
         }
         self.is_open()?;
+        let contributed = |known: &OwnerRows| known.grant == own.grant || known.by == own.by;
+        if self.least_owners.is_some() && self.owners.iter().any(contributed) {
+            return Err(GrantRefusal::Contributed);
+        }
         for (place, file) in files.iter().enumerate() {
             let piece = held.pieces.iter_mut().find(|piece| piece.file == *file);
             let piece = piece.ok_or(GrantRefusal::NotDeclared(place))?;
@@ -193,13 +205,28 @@ impl JointTraining {
         if !self.is_all_rows(work) {
             return Err(GrantRefusal::NotAllRows);
         }
+        self.require_owners()?;
         Ok(Self {
             job: Some(job.id),
             ..self.clone()
         })
     }
 
-    /// Whether chunks are all that owners have added, behind none or some that came by no grant.
+    /// That a total is of as many owners as they were told. The key holder can tell its own sums from the others'.
+    fn require_owners(&self) -> Result<(), GrantRefusal> {
+        let Some(least) = self.least_owners else {
+            return Ok(());
+        };
+        let (holder, owners) = (self.tenant.id(), self.owners.iter());
+        let found = owners.filter(|owner| owner.by != Some(holder)).count();
+        if found < least as usize {
+            return Err(GrantRefusal::TooFewOwners { found, least });
+        }
+        Ok(())
+    }
+
+    /// Whether chunks are all that owners have added, behind none or some that came by no grant; a total has none
+    /// of these.
     fn is_all_rows(&self, work: &UploadedWork) -> bool {
         let added: Vec<ChunkFile> = self.chunks().copied().collect();
         let Some(before) = work.chunks.len().checked_sub(added.len()) else {
@@ -210,7 +237,8 @@ impl JointTraining {
             let mut pieces = self.grants.iter().flat_map(|held| &held.pieces);
             pieces.any(|piece| piece.file == *file)
         };
-        others == added && !own.iter().any(came_by_grant)
+        let may_be_own = self.least_owners.is_none() || own.is_empty();
+        others == added && may_be_own && !own.iter().any(came_by_grant)
     }
 
     /// It after its job has failed: there are no weights, and rows may be added or dropped for another one.
@@ -246,7 +274,11 @@ impl JointTraining {
 }
 
 impl Granting for JointTraining {
-    const TOO_MANY: GrantRefusal = GrantRefusal::TooManyOwners;
+    const TOO_MANY: fn(usize) -> GrantRefusal = GrantRefusal::TooManyOwners;
+
+    fn most_grants(&self) -> usize {
+        self.least_owners.map_or(MAX_GRANTS, |_| MAX_CONTRIBUTIONS)
+    }
 
     fn tenant(&self) -> &Tenant {
         &self.tenant
@@ -264,9 +296,9 @@ impl Granting for JointTraining {
         &mut self.grants
     }
 
-    fn check(&self, target: &GrantTarget) -> Result<(), GrantRefusal> {
+    fn check(&self, grant: &Grant) -> Result<(), GrantRefusal> {
+        let target = grant.target.training();
         let terms = target
-            .training()
             .filter(|terms| terms.training == self.id)
             .ok_or(GrantRefusal::Malformed("training", "is another training"))?;
         for (field, problem, is_sound) in [
@@ -277,7 +309,18 @@ impl Granting for JointTraining {
             ),
             ("specs", "is another version", terms.specs == self.specs),
             ("encryption_key", "is another key", terms.key == self.key),
+            (
+                "least_owners",
+                "is another number of owners",
+                terms.least_owners == self.least_owners,
+            ),
             ("rows", "is 0", terms.rows > 0),
+            // There are many grants of a total, and all of them are in its record.
+            (
+                "objects",
+                "is more than 3 for a total",
+                self.least_owners.is_none() || grant.objects <= MAX_TRIES,
+            ),
         ] {
             if !is_sound {
                 return Err(GrantRefusal::Malformed(field, problem));
@@ -296,85 +339,6 @@ impl Granting for JointTraining {
 
     fn has(&self, file: ChunkFile) -> bool {
         self.chunks().any(|chunk| chunk.sha256 == file.sha256)
-    }
-}
-
-cipherfn_protocol::versions! {
-    /// A stored training.
-    pub(in crate::registry) enum JointVersions,
-    read by serde_json::from_slice, error serde_json::Error {
-        /// All of it in one document.
-        V1(JointV1) = 1,
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::registry) struct JointV1 {
-    format: u64,
-    training: TrainingId,
-    tenant: Tenant,
-    program: ModelName,
-    specs: SpecsHash,
-    key: KeyId,
-    parameter_set: ParameterSetTag,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    public_key: Option<PublicKeyFile>,
-    #[serde(with = "time::serde::rfc3339")]
-    created: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
-    until: OffsetDateTime,
-    grants: Vec<HeldGrant>,
-    owners: Vec<OwnerRows>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    job: Option<JobId>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    ended: bool,
-}
-
-impl Document for JointTraining {
-    type Versions = JointVersions;
-
-    fn migrate(document: JointVersions) -> Result<Self, String> {
-        let JointVersions::V1(document) = document;
-        Ok(Self {
-            id: document.training,
-            tenant: document.tenant,
-            program: document.program,
-            specs: document.specs,
-            key: document.key,
-            parameter_set: document.parameter_set,
-            public_key: document.public_key,
-            created: document.created,
-            until: document.until,
-            grants: document.grants,
-            owners: document.owners,
-            job: document.job,
-            ended: document.ended,
-        })
-    }
-
-    fn belongs_to(&self, key: &str) -> bool {
-        key == joint_path(&self.tenant, self.id)
-    }
-
-    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&JointV1 {
-            format: 1,
-            training: self.id,
-            tenant: self.tenant.clone(),
-            program: self.program.clone(),
-            specs: self.specs,
-            key: self.key,
-            parameter_set: self.parameter_set,
-            public_key: self.public_key.clone(),
-            created: self.created,
-            until: self.until,
-            grants: self.grants.clone(),
-            owners: self.owners.clone(),
-            job: self.job,
-            ended: self.ended,
-        })
     }
 }
 

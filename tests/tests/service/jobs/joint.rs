@@ -30,7 +30,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-static SIGNS: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().expect("a key"));
+pub(super) static SIGNS: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::generate().expect("a key"));
 
 /// Alice, whose key the training is under.
 struct Holder<'a> {
@@ -75,6 +76,7 @@ impl<'a> Holder<'a> {
                 key: self.secret.id(),
                 public_key: public_key_hash(&self.public.to_file_bytes()),
                 rows,
+                least_owners: None,
             }),
             to: None,
             objects: 3,
@@ -124,7 +126,7 @@ impl<'a> Holder<'a> {
 }
 
 /// Uploads files by a grant, whatever they hold, and asks for them to be added.
-async fn add(
+pub(super) async fn add(
     owner: &Requests<'_>,
     grant: &SignedGrant,
     files: &[Vec<u8>],
@@ -169,6 +171,7 @@ async fn refuses_public_keys(alice: &Holder<'_>) {
             key: alice.secret.id(),
             parameter_set: set().tag(),
             public_key: PublicKeyFile::new(file),
+            least_owners: None,
         };
         let refused = alice.requests.post("/v2/trainings", &declaration).await;
         let refused = refused.problem();

@@ -183,6 +183,12 @@ impl AdditiveSum {
         self.terms.is_empty().then_some(self.constant)
     }
 
+    /// Whether it has a square or an indicator: it is more than a linear form of the row.
+    pub(super) fn is_nonlinear(&self) -> bool {
+        let mut atoms = self.terms.keys();
+        atoms.any(|atom| !matches!(atom, SumAtom::Entry(..)))
+    }
+
     fn scaled(&self, factor: f64) -> Self {
         Self::default().plus(self, factor)
     }

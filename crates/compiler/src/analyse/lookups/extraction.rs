@@ -57,8 +57,8 @@ impl<'p, 'a> Extraction<'p, 'a> {
             }
         }
         let mut distances = BTreeMap::new();
-        for id in &pass.ir.distances {
-            if let Some(Place::Affine(entries)) = places.get(id.index()) {
+        for own in &pass.ir.distances {
+            if let Some(Place::Affine(entries)) = places.get(own.value.index()) {
                 let known = entries.iter();
                 let known = known.filter_map(|own| Some((pass.known_direction(own)?, own.clone())));
                 distances.extend(known.filter(|(direction, _)| forms.contains_key(direction)));

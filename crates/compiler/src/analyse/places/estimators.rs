@@ -60,16 +60,28 @@ impl PlacesPass<'_> {
         argument: ValueId,
         ensemble: &Ensemble,
     ) -> Result<Place, CompileError> {
-        let few = ensemble.nodes() <= MAX_CLIENT_NODES;
+        let is_joined = matches!(self.of(argument), Place::Joined);
+        let few = ensemble.nodes() <= MAX_CLIENT_NODES && !is_joined;
         match self.ir.combiner {
             Combiner::Auto | Combiner::Client if few => {
                 let nonlinear = Some(id);
                 return Ok(Place::Behind { nonlinear });
             }
+            Combiner::Client if is_joined => return Err(self.joined_trees(id)),
             Combiner::Client => return Err(self.large_trees(id, argument)),
             Combiner::Auto | Combiner::Server => {}
         }
         Ok(Place::Affine(self.stacked(id, argument, ensemble)?))
+    }
+
+    /// Trees over the row's own values, which the client that has decrypted others has no more.
+    fn joined_trees(&self, id: ValueId) -> CompileError {
+        self.ir.unsupported(
+            id,
+            "its input joins the row's own values with other estimators' results (passthrough), which the \
+             client does not combine",
+            "trees that the server evaluates (--combiner server), or results alone (passthrough=False)",
+        )
     }
 
     /// Trees that are too large for the client.
@@ -94,6 +106,7 @@ impl PlacesPass<'_> {
         let features = match self.of(argument) {
             Place::Affine(entries) => Rc::clone(entries),
             Place::Before => self.features(argument),
+            Place::Joined => return Err(self.joins(id)),
             _ => {
                 let nonlinear = Some(id);
                 return Ok(Place::Behind { nonlinear });

@@ -57,6 +57,7 @@ impl PlacesPass<'_> {
             (Some(entries), _) => entries,
             (None, Place::Before) => self.windowed(left),
             (None, Place::Affine(entries)) => Rc::clone(entries),
+            (None, Place::Joined) => return Err(self.joins(id)),
             _ => return Ok(Place::Behind { nonlinear: None }),
         };
         let arguments = [Argument::Affine(features), Argument::Constant(weights)];
@@ -67,6 +68,19 @@ impl PlacesPass<'_> {
     /// A nonlinear value before a layer that is no function of one linear form.
     fn between_layers(&self, layer: ValueId, first: ValueId) -> CompileError {
         let ir = self.ir;
+        let before = ir.ancestors([layer]);
+        let mut distances = ir.distances.iter();
+        let of_numbers =
+            distances.find(|own| before[own.value.index()] && !self.of(own.row).is_known());
+        if let Some(distances) = of_numbers {
+            return ir.unsupported(
+                distances.value,
+                "it takes distances of what layers or other estimators give, and the server squares no \
+                 number that it computed",
+                "distances of what the client computes: columns, scaled or encoded, and linear maps of \
+                 these such as principal components",
+            );
+        }
         let next = ir.step(layer).map_or("", |step| &step.node);
         let problem =
             format!("a nonlinear function between two layers (the next one is node \"{next}\")");

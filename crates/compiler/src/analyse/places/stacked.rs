@@ -18,9 +18,11 @@ use std::rc::Rc;
 use threshold::{LinkFunction, Side};
 
 /// What trees at the server can follow, for errors.
-const SUPPORTED: &str = "trees over sums of features, or of functions of the row (linear models, support \
-    vector machines, networks), and over what rises or falls with one such sum, as the probability of \
-    one of two classes does; trees of at most 1,024 nodes over anything with --combiner client";
+const SUPPORTED: &str = "trees over the row's own values, over sums of these or of functions of the row \
+    (linear models, support vector machines, networks), and over what rises or falls with one such sum, as \
+    the probability of one of two classes does; for three and more classes their scores \
+    (stack_method=\"decision_function\") in place of probabilities; over neighbours and other trees a linear \
+    model (LogisticRegression as final_estimator), or trees of at most 1,024 nodes with --combiner client";
 
 /// Trees with their questions moved before the links.
 struct Stacking<'p, 'a> {
@@ -241,8 +243,15 @@ impl Stacking<'_, '_> {
                 let own = numbers.get(entry as usize).copied();
                 return Ok(EntrySource::Constant(own.unwrap_or(f64::NAN)));
             }
-            if let Place::Affine(entries) = self.pass.of(value) {
-                return Ok(EntrySource::Sum(entries[entry as usize].clone()));
+            match self.pass.of(value) {
+                Place::Affine(entries) => {
+                    return Ok(EntrySource::Sum(entries[entry as usize].clone()));
+                }
+                Place::Before => {
+                    let own = self.pass.features(value)[entry as usize].clone();
+                    return Ok(EntrySource::Sum(own));
+                }
+                _ => {}
             }
             let step = ir.step(value).map(|step| &step.op);
             let is_estimate =

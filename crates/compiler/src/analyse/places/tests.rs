@@ -1,6 +1,8 @@
 use super::{Place, places};
-use crate::ir::{Atom, Combination, Function, Ir, LinearMap};
-use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
+use crate::ir::{Atom, Combination, Function, Ir, LinearMap, NearestPoints, SquaredDistances};
+use cipherfn_program::{
+    BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
+};
 
 fn product(ir: &mut Ir, left: ValueId, weights: &[f32]) -> ValueId {
     let right = ir.numbers(weights);
@@ -171,4 +173,95 @@ fn sums_with_the_rows_own_values_are_affine() {
         panic!("affine in the row and its square")
     };
     assert_eq!(entries[0].terms.len(), 3);
+}
+
+/// Squared distances of a value from a point, as the lowering makes them: `|x|^2 - 2 p x`.
+fn distances(ir: &mut Ir, row: ValueId) -> ValueId {
+    let squares = ir.add(Op::Reduce {
+        function: ReduceFunction::SumSquare,
+        argument: row,
+        group: 1,
+    });
+    let products = product(ir, row, &[-2.0]);
+    let value = ir.binary(BinaryFunction::Add, products, squares);
+    ir.distances.push(SquaredDistances { value, row });
+    value
+}
+
+fn exponential(ir: &mut Ir, argument: ValueId) -> ValueId {
+    let function = UnaryFunction::Exp;
+    ir.add(Op::Unary { function, argument })
+}
+
+#[test]
+fn what_is_squared_is_projected_by_the_client() {
+    let mut ir = Ir::sample();
+    let projected = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+    let distances = distances(&mut ir, projected);
+    let kernel = exponential(&mut ir, distances);
+    let score = product(&mut ir, kernel, &[3.0]);
+    let ir = ir.giving(score);
+    let found = places(&ir).unwrap().places;
+    assert!(matches!(found[projected.index()], Place::Before));
+    let Place::Affine(entries) = &found[score.index()] else {
+        panic!("a sum of functions")
+    };
+    assert_eq!(entries[0].terms.len(), 1);
+}
+
+/// A linear model over votes (stacking) has nothing to do with how points are ranked.
+#[test]
+fn a_product_for_a_ranking_prepares_nothing() {
+    let mut ir = Ir::sample();
+    let distances = product(&mut ir, ValueId(0), &[-2.0, -4.0]);
+    let nearest = Function::Nearest(NearestPoints {
+        node: "node".into(),
+        points: 1,
+        kept: 1,
+    });
+    let votes = ir.estimate("node", distances, nearest).unwrap();
+    let link = sigmoid(&mut ir, votes);
+    let score = linear(&mut ir, link);
+    let found = places(&ir.giving(score)).unwrap().places;
+    assert!(matches!(found[distances.index()], Place::Affine(_)));
+    assert!(matches!(found[score.index()], Place::Behind { .. }));
+}
+
+/// Without distances the server knows the projection alone.
+#[test]
+fn a_projection_below_a_layer_is_the_servers() {
+    let mut ir = Ir::sample();
+    let projected = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+    let line = product(&mut ir, projected, &[4.0]);
+    let kernel = exponential(&mut ir, line);
+    let score = product(&mut ir, kernel, &[3.0]);
+    let found = places(&ir.giving(score)).unwrap().places;
+    assert!(matches!(found[projected.index()], Place::Affine(_)));
+}
+
+#[test]
+fn a_networks_layer_is_not_squared() {
+    let mut ir = Ir::sample();
+    let layer = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+    let hidden = sigmoid(&mut ir, layer);
+    let distances = distances(&mut ir, hidden);
+    let kernel = exponential(&mut ir, distances);
+    let score = product(&mut ir, kernel, &[3.0]);
+    let error = places(&ir.giving(score)).err().unwrap().to_string();
+    assert!(error.contains("squares no number"), "{error}");
+}
+
+#[test]
+fn results_of_estimators_are_not_squared() {
+    let mut ir = Ir::sample();
+    let base = linear(&mut ir, ValueId(0));
+    let base = ir.add(Op::Cast {
+        source: base,
+        kind: EntryKind::F32,
+    });
+    let distances = distances(&mut ir, base);
+    let kernel = exponential(&mut ir, distances);
+    let score = product(&mut ir, kernel, &[3.0]);
+    let error = places(&ir.giving(score)).err().unwrap().to_string();
+    assert!(error.contains("layers or other estimators"), "{error}");
 }

@@ -58,6 +58,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         rows: rows.clone(),
         numbers: Vec::new(),
         mixtures: crate::mixtures::Mixtures::default(),
+        fills: crate::fills::Fills::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };
@@ -122,6 +123,7 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
         rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
         numbers: Vec::new(),
         mixtures: crate::mixtures::Mixtures::default(),
+        fills: crate::fills::Fills::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     };

@@ -13,12 +13,7 @@ const MAX_FACTOR: f64 = 16.0;
 /// each side.
 pub(in crate::families) fn inputs(features: &Features, widening: f64) -> Vec<(f64, f64)> {
     let range = |feature: usize| {
-        let values = features.finite_values(feature).map(f64::from);
-        let (low, high) = (
-            values.clone().fold(f64::INFINITY, f64::min),
-            values.fold(f64::NEG_INFINITY, f64::max),
-        );
-        let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
+        let (low, high) = features.range(feature);
         let span = if low < high {
             high - low
         } else {

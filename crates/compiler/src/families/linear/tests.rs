@@ -18,6 +18,7 @@ fn features(rows: Vec<Vec<f32>>) -> Features {
         rows,
         numbers: Vec::new(),
         mixtures: crate::mixtures::Mixtures::default(),
+        fills: crate::fills::Fills::default(),
         mixed: std::collections::HashMap::new(),
         sets: std::collections::HashMap::new(),
     }
@@ -45,6 +46,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
             region: &[0],
         },
         reach: None,
+        bootstrap: None,
     })
 }
 

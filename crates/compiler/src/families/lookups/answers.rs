@@ -18,10 +18,9 @@ pub(super) struct Answers {
 impl Answers {
     /// Whether at most so much of the labels that may differ differs, or of the error that may be is.
     fn is_within(self, options: &Options, part: f64, error: f64) -> bool {
-        match self.labels {
-            Some(own) => 1.0 - own <= part * (1.0 - options.min_agreement),
-            None => self.error <= error * options.most_error(),
-        }
+        let may_differ = part * (1.0 - options.min_agreement);
+        let keeps_labels = self.labels.is_none_or(|own| 1.0 - own <= may_differ);
+        keeps_labels && self.error <= error * options.refused_error(self.labels.is_some())
     }
 
     /// What is compared: whether they are as asked for, labels, error.
@@ -36,15 +35,14 @@ impl Answers {
         options: &Options,
         limit: impl FnOnce() -> String,
     ) -> Result<(), CompileError> {
-        let (least, most) = (options.min_agreement, options.most_error());
+        let least = options.min_agreement;
+        let most = options.refused_error(self.labels.is_some());
         let (found, option) = match self.labels {
             Some(labels) if labels < least => (
                 too_few_labels("the label that the model gives", labels, least),
                 LOWER_AGREEMENT,
             ),
-            None if self.error > most => {
-                (too_far_off("predictions", self.error, most), LARGER_ERROR)
-            }
+            _ if self.error > most => (too_far_off("predictions", self.error, most), LARGER_ERROR),
             _ => return Ok(()),
         };
         Err(unfaithful(found, option, limit()))

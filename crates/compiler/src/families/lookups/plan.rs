@@ -1,6 +1,7 @@
 //! From a circuit of functions to a plan: encodings, decodings and what the report says.
 
 use super::fidelity::{self, Fidelity};
+use super::inexact_scores;
 use super::outputs::OutputSums;
 use super::unlike::Unlike;
 use crate::backend::Budget;
@@ -38,6 +39,8 @@ impl Planned<'_> {
         let backend = self.setting.backend;
         let (sums, fidelity) = (self.sums, self.fidelity);
         let bits = fidelity.bits(sums, self.budget);
+        let labels = fidelity.labels.filter(|_| fidelity.has_labels);
+        let inexact = inexact_scores(labels, fidelity.error, self.setting.options);
         let mut encodings = Vec::new();
         if self.looks_up {
             encodings.push(Encoding::Integers(IntegerEncoding {
@@ -69,7 +72,7 @@ impl Planned<'_> {
                 reply_bytes: backend.reply_bytes(coefficients, reply_bits),
                 shared: backend.shared(&shapes, [coefficients], reply_bits),
                 key_parts: self.key_parts,
-                warnings: self.unlike.warning.into_iter().collect(),
+                warnings: inexact.into_iter().chain(self.unlike.warning).collect(),
             },
             encodings,
             relations: self.unlike.relations,

@@ -25,7 +25,9 @@ mod scores;
 mod search;
 mod simulate;
 
+use super::answers::Answers;
 use super::fidelity;
+use super::inexact_scores;
 use super::outputs::MARGIN_OF_COMPARED;
 use super::plan::feature_report;
 use crate::cost::{Costs, Work};
@@ -73,6 +75,8 @@ impl StackedProblem<'_> {
         let shapes: Vec<InputShape> = shapes.collect();
         let (coefficients, reply_bits) = (self.model.trees.scores, choice.budget.reply_bits);
         let bits = choice.bits().max(0.0);
+        let Answers { labels, error } = choice.answers();
+        let inexact = inexact_scores(labels, error, self.setting.options);
         let own = Facts {
             target_bits: bits,
             bits,
@@ -91,7 +95,7 @@ impl StackedProblem<'_> {
             reply_bytes: backend.reply_bytes(coefficients, reply_bits),
             shared: backend.shared(&shapes, [coefficients], reply_bits),
             key_parts: backend.expansion().iter().chain([choice.of.part]).collect(),
-            warnings: Vec::new(),
+            warnings: inexact.into_iter().collect(),
         };
         let scored: Vec<Facts> = self.scored.iter().map(|own| own.facts(choice.of)).collect();
         let joined = scored

@@ -44,8 +44,11 @@ impl Unlike {
         };
         // What is computed of the cells may be out of range, and clients mark that.
         let is_marked = |row: &[f32]| {
-            let mut limits = grid.iter();
-            limits.any(|own| own.limits(row[own.feature as usize]))
+            let mut marked = grid.iter();
+            marked.any(|own| {
+                let value = row[own.feature as usize];
+                own.limits(value) || own.rounds(value)
+            })
         };
         let kinds = setting.features.mixtures.kinds();
         let lost = kinds.map(|rows| -> Vec<&[f32]> {

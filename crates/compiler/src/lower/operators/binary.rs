@@ -14,10 +14,12 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("And", BROADCAST, |node| binary(node, F::And)),
     standard("Div", BROADCAST, |node| binary(node, F::Div)),
     standard("Equal", BROADCAST, |node| binary(node, F::Equal)),
-    standard("Greater", BROADCAST, |node| binary(node, F::Greater)),
-    standard("GreaterOrEqual", 12, |node| binary(node, F::GreaterOrEqual)),
-    standard("Less", BROADCAST, |node| binary(node, F::Less)),
-    standard("LessOrEqual", 12, |node| binary(node, F::LessOrEqual)),
+    standard("Greater", BROADCAST, |node| compared(node, F::Greater)),
+    standard("GreaterOrEqual", 12, |node| {
+        compared(node, F::GreaterOrEqual)
+    }),
+    standard("Less", BROADCAST, |node| compared(node, F::Less)),
+    standard("LessOrEqual", 12, |node| compared(node, F::LessOrEqual)),
     standard("Mod", 10, modulo),
     standard("Mul", BROADCAST, |node| binary(node, F::Mul)),
     standard("Or", BROADCAST, |node| binary(node, F::Or)),
@@ -28,6 +30,23 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
 
 fn binary(emitter: &mut Emitter<'_>, function: F) -> Result<Vec<Operand>, CompileError> {
     let (left, right) = (emitter.input(0)?, emitter.input(1)?);
+    Ok(vec![emitter.binary(function, &left, &right)?])
+}
+
+/// Distances from points of the training data are compared with a radius by neighbours within it: the client would
+/// decrypt all of them, from which points follow, and find their labels in the specs.
+fn compared(emitter: &mut Emitter<'_>, function: F) -> Result<Vec<Operand>, CompileError> {
+    let (left, right) = (emitter.input(0)?, emitter.input(1)?);
+    if [&left, &right]
+        .into_iter()
+        .any(|own| emitter.follows_from_distances(own))
+    {
+        return Err(emitter.node.unsupported(
+            "it compares distances of the row from stored points (neighbours within a radius), each of which \
+             the client would see",
+            "the k nearest neighbours, which the server ranks",
+        ));
+    }
     Ok(vec![emitter.binary(function, &left, &right)?])
 }
 

@@ -1,4 +1,4 @@
-//! `Cast`.
+//! Conversions to another element type: `Cast`, `CastLike`.
 
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand};
@@ -6,8 +6,11 @@ use crate::lower::registry::{Operator, standard};
 use crate::read::onnx::tensor::{ELEMENTS, Element};
 use cipherfn_program::BinaryFunction;
 
-/// Until version 5 the type was a name.
-pub(in crate::lower) const OPERATORS: &[Operator] = &[standard("Cast", 6, cast)];
+/// Until version 5 the type of `Cast` was a name.
+pub(in crate::lower) const OPERATORS: &[Operator] = &[
+    standard("Cast", 6, cast),
+    standard("CastLike", 15, cast_like),
+];
 
 fn cast(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let code = emitter.node.int("to", 0)?;
@@ -25,6 +28,13 @@ fn cast(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
         }
         _ => value,
     }])
+}
+
+/// To the element type of the second input, which is one of 64 bits if it is an integer's: exporters convert to a
+/// column's type, and columns of integers are 64 bits wide.
+fn cast_like(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
+    let (argument, target) = (emitter.input(0)?, emitter.input(1)?);
+    Ok(vec![emitter.cast(&argument, target.element)?])
 }
 
 /// Least value and number of values of an integer type of 8 or 16 bits, which 64 bits do not stand for: values

@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand, reshaped};
 use crate::lower::registry::{Operator, standard};
 use crate::read::onnx::tensor::Element;
-use cipherfn_program::{BinaryFunction, ReduceFunction, Tensor};
+use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, ValueId};
 
 pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("CumSum", 11, cumulative_sum),
@@ -48,14 +48,32 @@ fn taken(
     emitter.pick(data, &places, 1, index.shape.clone())
 }
 
-/// Whether an operand follows from the distances of rows.
-fn ranks_distances(emitter: &Emitter<'_>, operand: &Operand) -> bool {
+/// Whether an operand follows from the cosines of the row and fixed points: products that are divided by
+/// the row's length.
+fn ranks_cosines(emitter: &Emitter<'_>, operand: &Operand) -> bool {
     let ir = &emitter.ir;
-    let ancestors = ir.ancestors([operand.id]);
-    let mut steps = ir.program.steps().iter().zip(&ancestors[ir.first_step()..]);
-    steps.any(|(step, is_ancestor)| {
-        let node = ir.nodes.get(&step.node);
-        *is_ancestor && node.is_some_and(|node| node.operator == "Scan")
+    let steps = ir.program.steps();
+    let ancestors = |id: ValueId| {
+        let ancestors = ir.ancestors([id]);
+        let steps = steps.iter().enumerate();
+        steps.filter(move |(index, _)| ancestors[ir.first_step() + index])
+    };
+    let is_length = |id: ValueId| {
+        ancestors(id).any(|(_, step)| match &step.op {
+            Op::Reduce { function, .. } => *function == ReduceFunction::SumSquare,
+            _ => false,
+        })
+    };
+    ancestors(operand.id).any(|(index, step)| match &step.op {
+        Op::Binary {
+            function: BinaryFunction::Div,
+            right,
+            ..
+        } => {
+            let own = ValueId((ir.first_step() + index) as u32);
+            ir.program.tensor_type(own).len == operand.len() && is_length(*right)
+        }
+        _ => false,
     })
 }
 
@@ -77,7 +95,7 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     };
     let takes_largest = emitter.node.int("largest", 1)? != 0;
     // Sorted by the client, they would show it how far the row is from each point of the training data.
-    if ranks_distances(emitter, &data) {
+    if emitter.follows_from_distances(&data) {
         if count != 1 {
             let problem = "it ranks distances of several rows";
             return Err(emitter.node.unsupported(problem, "those of one row"));
@@ -88,6 +106,14 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             reshaped(&values, shape.clone()),
             reshaped(&index, shape),
         ]);
+    }
+    if ranks_cosines(emitter, &data) {
+        return Err(emitter.node.unsupported(
+            "it ranks cosines of the row and fixed points (metric=\"cosine\"), each of which the client \
+             would see",
+            "the Euclidean metric; behind a Normalizer, which scales rows to length 1, it ranks as \
+             cosines do",
+        ));
     }
     let before = if takes_largest {
         BinaryFunction::Greater
@@ -119,7 +145,8 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let there = emitter.binary(BinaryFunction::Mul, &is_there, &indices)?;
     let index = emitter.reduce(ReduceFunction::Sum, &there, &[2], false)?;
     let values = taken(emitter, &rows, &index)?;
-    if emitter.constant_value(&data).is_none() {
+    // One number is in order.
+    if data.len() > 1 && emitter.constant_value(&data).is_none() {
         emitter.ir.notes.push(format!(
             "{}: the client sorts {} numbers: it sees each of them, and the client specs show what \
              becomes of them",

@@ -36,6 +36,8 @@ pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) element: Element,
     pub(crate) shape: Vec<usize>,
+    /// Whether it may have several rows, rather than exactly one.
+    pub(crate) takes_rows: bool,
 }
 
 /// Reads and orders a graph.
@@ -224,6 +226,10 @@ fn input(info: &ValueInfoProto) -> Result<Input, CompileError> {
         name: info.name.clone(),
         element,
         shape,
+        takes_rows: declared
+            .dim
+            .first()
+            .is_some_and(|rows| rows.dim_value != Some(1)),
     })
 }
 

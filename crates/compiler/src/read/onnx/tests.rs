@@ -3,6 +3,7 @@
 mod estimators;
 mod layers;
 mod networks;
+mod rows;
 
 use super::attribute::Attribute;
 use super::proto::{

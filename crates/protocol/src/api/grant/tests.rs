@@ -33,10 +33,10 @@ fn documents_have_exactly_these_bytes() {
         serde_json::from_str::<SignedGrant>(&text).unwrap(),
         signed()
     );
-    let other = text.replace("\"format\":1", "\"format\":4");
+    let other = text.replace("\"format\":1", "\"format\":5");
     assert!(matches!(
         SignedGrant::from_json(other.as_bytes()),
-        Err(GrantError::Format { found: 4 })
+        Err(GrantError::Format { found: 5 })
     ));
     assert!(serde_json::from_str::<SignedGrant>(&other).is_err());
     for bad in [
@@ -62,6 +62,7 @@ fn of_training() -> SignedGrant {
         key: KeyId::from_bytes([9; 16]),
         public_key: Sha256::from_bytes([10; 32]),
         rows: 11,
+        least_owners: None,
     };
     let grant = Grant {
         target: GrantTarget::Training(terms),
@@ -94,6 +95,40 @@ fn documents_of_trainings_have_exactly_these_bytes() {
     assert_eq!(serde_json::from_str::<SignedGrant>(&text).unwrap(), signed);
     let frame = text.replace("\"training\"", "\"frame\"");
     assert!(SignedGrant::from_json(frame.as_bytes()).is_err());
+}
+
+fn of_total() -> SignedGrant {
+    let mut signed = of_training();
+    if let GrantTarget::Training(terms) = &mut signed.grant.target {
+        terms.least_owners = Some(12);
+    }
+    signed
+}
+
+/// The same of a total. What is signed for one is no grant of a training, whatever its format is called.
+#[test]
+fn documents_of_totals_have_exactly_these_bytes() {
+    let text = format!(
+        r#"{{"format":4,"grant":"{}","owner":"{}","training":"{}","program":"risk","specs":"{}","encryption_key":"{}","public_key":"{}","least_owners":12,"rows":11,"objects":4,"bytes":5,"expires":"1970-01-01T00:00:00Z","key":"ed25519:{}","signature":"{}"}}"#,
+        "01".repeat(16),
+        "02".repeat(16),
+        "03".repeat(16),
+        "08".repeat(32),
+        "09".repeat(16),
+        "0a".repeat(32),
+        "06".repeat(32),
+        "07".repeat(64),
+    );
+    let signed = of_total();
+    assert_eq!(signed.to_json().unwrap(), text);
+    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed);
+    assert_eq!(serde_json::from_str::<SignedGrant>(&text).unwrap(), signed);
+    let (of_total, of_training) = (signed.grant.message(), of_training().grant.message());
+    assert_ne!(of_total[..24], of_training[..24], "domains");
+    let renamed = text.replace("\"format\":4", "\"format\":2");
+    assert!(SignedGrant::from_json(renamed.as_bytes()).is_err());
+    let without = text.replace("\"least_owners\":12,", "");
+    assert!(SignedGrant::from_json(without.as_bytes()).is_err());
 }
 
 fn columns() -> GrantedColumns {
@@ -169,6 +204,10 @@ fn every_field_is_signed() {
             rows: 12,
             ..terms.clone()
         },
+        TrainingTerms {
+            least_owners: Some(12),
+            ..terms.clone()
+        },
     ];
     for terms in changed {
         let other = Grant {
@@ -177,6 +216,12 @@ fn every_field_is_signed() {
         };
         assert_ne!(other.message(), of_training.message(), "{other:?}");
     }
+    let of_total = of_total().grant;
+    let mut other = of_total.clone();
+    if let GrantTarget::Training(terms) = &mut other.target {
+        terms.least_owners = Some(13);
+    }
+    assert_ne!(other.message(), of_total.message());
     let changed = [
         of_columns(GrantedColumns {
             schema: String::new(),

@@ -1,7 +1,6 @@
 //! Why a grant does not allow something, and how the API says it.
 
 use cipherfn_protocol::api::frames::MAX_PIECES;
-use cipherfn_protocol::api::grants::MAX_GRANTS;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{Problem, ProblemType};
 
@@ -16,9 +15,9 @@ pub enum GrantRefusal {
     /// It makes no sense: its field, and what is wrong with it.
     Malformed(&'static str, &'static str),
     /// The frame has as many grants as it may.
-    TooMany,
+    TooMany(usize),
     /// The training has as many.
-    TooManyOwners,
+    TooManyOwners(usize),
     /// More pieces than it allows.
     Objects(u32),
     /// More bytes than it allows.
@@ -27,6 +26,15 @@ pub enum GrantRefusal {
     GrantRows(u64),
     /// More chunks or bytes than a training may have.
     Training(&'static str),
+    /// A second contribution of an owner to a total.
+    Contributed,
+    /// A total of fewer owners than it is to have.
+    TooFewOwners {
+        /// How many there are, besides the key holder.
+        found: usize,
+        /// How many there must be.
+        least: u32,
+    },
     /// Rows for a training that has its job.
     Begun,
     /// A job on a training's rows, which has another one.
@@ -71,13 +79,21 @@ impl From<GrantRefusal> for Problem {
             GrantRefusal::Malformed(field, problem) => {
                 (MalformedRequest, format!("{field}: {problem}; make the grant anew"))
             }
-            GrantRefusal::TooMany => (
+            GrantRefusal::TooMany(most) => (
                 FrameQuota,
-                format!("the frame has {MAX_GRANTS} grants, as many as it may; revoke one"),
+                format!("the frame has {most} grants, as many as it may; revoke one"),
             ),
-            GrantRefusal::TooManyOwners => (
+            GrantRefusal::TooManyOwners(most) => (
                 JobQuota,
-                format!("the training has {MAX_GRANTS} grants, as many as it may; revoke one"),
+                format!("the training has {most} grants, as many as it may; revoke one"),
+            ),
+            GrantRefusal::Contributed => (
+                GrantUsedUp,
+                "you have contributed to this total, and each owner does once; if that was wrong, the key holder can remove it (revoke with drop_rows) and make another grant".to_owned(),
+            ),
+            GrantRefusal::TooFewOwners { found, least } => (
+                JobConflict,
+                format!("the total was declared, and its owners were told, to be of {least} owners at least besides its key holder, and {found} have contributed; have more of them contribute, or declare another one"),
             ),
             GrantRefusal::GrantRows(most) => (
                 GrantUsedUp,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::registry::{FramePiece, StoredFrame};
 use cipherfn_protocol::api::frames::{FrameId, GadgetDocument};
-use cipherfn_protocol::api::grant::Grant;
+use cipherfn_protocol::api::grant::GrantTarget;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::KeyId;
@@ -354,7 +354,7 @@ fn grants_that_make_no_sense_are_refused() {
     };
     let full = (0..MAX_GRANTS as u8).try_fold(frame(), |frame, number| many(frame, number, NOW));
     let full = full.unwrap();
-    assert_eq!(many(full.clone(), 99, NOW), Err(GrantRefusal::TooMany));
+    assert_eq!(many(full.clone(), 99, NOW), Err(GrantRefusal::TooMany(32)));
     let later = many(full, 99, NOW + Duration::hours(2)).unwrap();
     assert_eq!(later.grants.len(), 1, "those that ran out made room");
 }

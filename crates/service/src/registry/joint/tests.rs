@@ -1,6 +1,9 @@
+mod totals;
+
 use super::*;
 use crate::registry::JobOrder;
-use cipherfn_protocol::api::grant::{Grant, TrainingTerms};
+use crate::registry::document::Document;
+use cipherfn_protocol::api::grant::{GrantTarget, TrainingTerms};
 use cipherfn_protocol::api::job::{IdempotencyKey, UploadFolder};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::statement::{PublicKey, Signature};
@@ -23,6 +26,7 @@ fn declaration() -> TrainingDeclaration {
         key: KeyId::from_bytes([3; 16]),
         parameter_set: ParameterSetTag::NONE,
         public_key: PublicKeyFile::new(vec![7]),
+        least_owners: None,
     }
 }
 
@@ -45,6 +49,7 @@ fn grant(number: u8, change: impl FnOnce(&mut TrainingTerms)) -> SignedGrant {
         key: declared.key,
         public_key: Sha256::from_bytes([6; 32]),
         rows: 50,
+        least_owners: None,
     };
     change(&mut terms);
     SignedGrant {
@@ -98,7 +103,7 @@ fn owners_add_rows_within_their_grants() {
         offered = next.expect("offered");
     }
     let many = offered.offered(&grant(33, |_| ()), NOW);
-    assert_eq!(many, Err(GrantRefusal::TooManyOwners));
+    assert_eq!(many, Err(GrantRefusal::TooManyOwners(32)));
 
     // Addresses count, whatever arrives.
     let files = [file(1, 40), file(2, 30)];
@@ -274,6 +279,7 @@ fn stored_trainings_have_exactly_these_bytes() {
     let mut training = training();
     training.owners.push(OwnerRows {
         grant: GrantId::from_bytes([7; 16]),
+        by: None,
         rows: 5,
         chunks: vec![file(8, 9)],
     });

@@ -22,6 +22,7 @@ fn training(id: TrainingId) -> TrainingDeclaration {
         key: KeyId::from_bytes([9; 16]),
         parameter_set: ParameterSetTag::NONE,
         public_key: PublicKeyFile::new(vec![7]),
+        least_owners: None,
     }
 }
 

@@ -127,7 +127,22 @@ async fn rows_of_owners_are_looked_at_before_they_are_rows() {
         too_many.contains("20 rows, and the grant allows 19"),
         "{too_many}"
     );
-    // What was never uploaded, and what has no address.
+    what_is_not_there_is_not_added(&alice, &bob).await;
+
+    // It counts as a job, and rows wait for the program that they were encrypted for.
+    let of = (&name("risk"), training.hash());
+    let second = alice.service.declare_training(of, &alice.public);
+    let second = second.await.expect_err("it is refused");
+    let kind = second.problem().map(|problem| problem.kind);
+    assert_eq!(kind, Some(ProblemType::JobQuota), "{second}");
+    publish(&stack, &program(1), 1).await;
+    let late = alice.grant(23, 20, |_| ()).await;
+    let late = add(&bob, &late, &[alice.chunks(&rows)[0].to_file_bytes()]).await;
+    assert_eq!(late.expect_err("stale").kind, ProblemType::StaleProgram);
+}
+
+/// What was never uploaded, and what has no address; nothing at all tells where the grant stands.
+async fn what_is_not_there_is_not_added(alice: &Holder<'_>, bob: &Requests<'_>) {
     let pieces = GrantedPieces {
         grant: alice.grant(22, 20, |_| ()).await,
         pieces: vec![file(b"never")],
@@ -152,15 +167,4 @@ async fn rows_of_owners_are_looked_at_before_they_are_rows() {
         "{}",
         missing.detail
     );
-
-    // It counts as a job, and rows wait for the program that they were encrypted for.
-    let of = (&name("risk"), training.hash());
-    let second = alice.service.declare_training(of, &alice.public);
-    let second = second.await.expect_err("it is refused");
-    let kind = second.problem().map(|problem| problem.kind);
-    assert_eq!(kind, Some(ProblemType::JobQuota), "{second}");
-    publish(&stack, &program(1), 1).await;
-    let late = alice.grant(23, 20, |_| ()).await;
-    let late = add(&bob, &late, &[alice.chunks(&rows)[0].to_file_bytes()]).await;
-    assert_eq!(late.expect_err("stale").kind, ProblemType::StaleProgram);
 }

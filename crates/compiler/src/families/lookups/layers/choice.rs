@@ -13,9 +13,10 @@ use super::lines::FormLines;
 use super::problem::{FirstLayer, LayersProblem};
 use super::search::LayersCandidate;
 use super::simulate::{Noise, SimulatedRows, WorstRow};
-use crate::backend::{Backend, Budget};
+use crate::backend::Budget;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
+use crate::families::Setting;
 use crate::model::LinearForm;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
@@ -30,10 +31,12 @@ pub(in crate::families::lookups) struct BootstrapPart {
     pub(in crate::families::lookups) bootstrap: &'static Bootstrap,
 }
 
-/// The parts that bootstrap of a set.
-pub(in crate::families::lookups) fn bootstrap_parts(backend: Backend) -> Vec<BootstrapPart> {
-    let parts = backend.set.parts.iter();
+/// The parts that may bootstrap.
+pub(in crate::families::lookups) fn bootstrap_parts(setting: &Setting<'_>) -> Vec<BootstrapPart> {
+    let parts = setting.backend.set.parts.iter();
+    let may = |part: &&KeyPart| setting.bootstrap.is_none_or(|own| own.name == part.name);
     parts
+        .filter(may)
         .filter_map(|part| match &part.contents {
             KeyPartContents::Bootstrap(bootstrap) => Some(BootstrapPart { part, bootstrap }),
             _ => None,

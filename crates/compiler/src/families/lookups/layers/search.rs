@@ -47,7 +47,7 @@ impl LayersCandidate {
 impl LayersProblem<'_> {
     /// The cheapest choice that is faithful enough, or the most faithful one.
     pub(super) fn choose(&self) -> Result<(LayersChoice, Tables), CompileError> {
-        let parts = bootstrap_parts(self.setting.backend);
+        let parts = bootstrap_parts(self.setting);
         let mut best: Option<(Tier, LayersChoice, Tables)> = None;
         // The layer whose noise is too much for any score, where that is so.
         let mut noisiest = 0;

@@ -60,7 +60,7 @@ impl NeighbourProblem<'_> {
         // Steps are as fine as twice the nearest points allow, about.
         let step = MARGIN * self.spread(4 * self.model.kept) / size;
         let mut candidates = Vec::new();
-        for of in bootstrap_parts(backend) {
+        for of in bootstrap_parts(self.setting) {
             let costs = Costs::of(backend.set).with_bootstrap(of.bootstrap);
             let key = backend.file_bytes(backend.expansion().iter().chain([of.part]));
             for gadget in GADGETS {

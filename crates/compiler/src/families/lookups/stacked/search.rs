@@ -89,7 +89,7 @@ impl StackedProblem<'_> {
 
     /// Key parts that make selectors, and that the numbers' own bootstraps can be taken by.
     fn parts(&self) -> Result<Vec<BootstrapPart>, CompileError> {
-        let parts = bootstrap_parts(self.setting.backend).into_iter();
+        let parts = bootstrap_parts(self.setting).into_iter();
         let exact = parts.filter(|of| of.bootstrap.rotation.levels.get() >= LEAST_LEVELS);
         let parts: Vec<BootstrapPart> = exact
             .filter(|of| self.scored.iter().all(|score| score.allows(*of)))

@@ -178,6 +178,7 @@ impl FormValues {
 mod tests {
     use super::{MARGIN, RelationCandidate, alone, choose, greedy};
     use crate::features::Features;
+    use crate::fills::Fills;
     use crate::mixtures::Mixtures;
     use cipherfn_protocol::specs::Relation;
     use std::collections::HashMap;
@@ -197,6 +198,7 @@ mod tests {
             rows: (0..rows).map(row).collect(),
             numbers: Vec::new(),
             mixtures: Mixtures::default(),
+            fills: Fills::default(),
             mixed: HashMap::new(),
             sets: HashMap::new(),
         }

@@ -50,6 +50,7 @@ fn features(rows: &[[f32; 3]]) -> Features {
         rows: rows.iter().map(|row| row.to_vec()).collect(),
         numbers: Vec::new(),
         mixtures: crate::mixtures::Mixtures::default(),
+        fills: crate::fills::Fills::default(),
         mixed: HashMap::new(),
         sets: HashMap::new(),
     }

@@ -221,7 +221,7 @@ fn estimators_over_others_are_evaluated_behind_them() {
     let parts = [
         "\"second\"",
         "cannot compare what it takes of other estimators through node \"the Sigmoid\"",
-        "trees over sums of features, or of functions of the row",
+        "trees over the row's own values, over sums of these or of functions of the row",
     ];
     let bushes = (0..400_i64).flat_map(|id| [id; 3]).collect::<Vec<_>>();
     let of_each = |own: [i64; 3]| own.repeat(400);
@@ -324,6 +324,27 @@ fn look_ups_by_a_rounded_score_are_refused() {
         vec![tensor("zero", &[1], &[0.0])],
     );
     assert_eq!(predict(&read(&by_label).unwrap(), [0.6, 0.0]), [4.0]);
+}
+
+/// As exporters write it where all columns have one type.
+#[test]
+fn values_take_the_type_of_another_one() {
+    let mut tree = tree();
+    tree.input = vec!["L".into()];
+    let codes = node("", "Cast", &["X"], &["K"], vec![int("to", 7)]);
+    let half = node("", "Mul", &["X", "half"], &["H"], Vec::new());
+    let of_integers = node("", "CastLike", &["H", "K"], &["I"], Vec::new());
+    let of_floats = node("", "CastLike", &["I", "half"], &["L"], Vec::new());
+    let cut = model(
+        vec![codes, half, of_integers, of_floats, tree],
+        vec![tensor("half", &[1], &[0.5])],
+    );
+    let cut = read(&cut).unwrap();
+    // 0.7 and -0.7 are 0 as integers, 1.2 is 1.
+    let plain = read(&model(vec![super::tree()], Vec::new())).unwrap();
+    for (given, seen) in [(1.4, 0.0), (2.4, 1.0), (-1.4, 0.0)] {
+        assert_eq!(predict(&cut, [given, given]), predict(&plain, [seen, seen]));
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn several_targets_are_no_classes() {
         "{error}"
     );
     assert!(
-        error.contains("a lower least agreement (min-agreement)"),
+        error.contains("a lower least agreement (--min-agreement)"),
         "{error}"
     );
     model.producer_name = "skl2onnx".into();
@@ -186,7 +186,13 @@ fn convolution(attributes: Vec<AttributeProto>, kernels: &[i64]) -> ModelProto {
         vec![
             node("", "Conv", &["X", "kernels"], &["c"], attributes),
             node("", "Relu", &["c"], &["a"], Vec::new()),
-            node("", "ReduceMean", &["a"], &["Y"], vec![int("keepdims", 0)]),
+            node(
+                "",
+                "ReduceMean",
+                &["a"],
+                &["Y"],
+                vec![int("keepdims", 0), ints("axes", &[1, 2, 3])],
+            ),
         ],
         vec![tensor(
             "kernels",
@@ -246,7 +252,13 @@ fn pools_too_large_to_evaluate_are_counted_before_they_are_made() {
                 node("", "Conv", &["X", "kernel"], &["c"], Vec::new()),
                 node("", "MaxPool", &["c"], &["p"], attributes),
                 node("", "Conv", &["p", "kernel"], &["d"], Vec::new()),
-                node("", "ReduceMean", &["d"], &["Y"], vec![int("keepdims", 0)]),
+                node(
+                    "",
+                    "ReduceMean",
+                    &["d"],
+                    &["Y"],
+                    vec![int("keepdims", 0), ints("axes", &[1, 2, 3])],
+                ),
             ],
             vec![tensor("kernel", &[1, 1, 1, 1], &[2.0])],
         );
@@ -360,7 +372,7 @@ fn what_no_table_follows_is_refused_with_what_limits_it() {
         "the compiled model is not faithful enough: scores of the simulated calibration rows are off by",
         "and 1 % is the most",
         "node \"the Sin\" limits it",
-        "ask for less with a larger error of the scores (max-error)",
+        "ask for less with a larger error of the scores (--max-error)",
     ] {
         assert!(text.contains(part), "{text}");
     }
