@@ -92,6 +92,24 @@ impl JointTraining {
             }
     }
 
+    /// What stays of it where owners may have grants: its id. Declared once more it would take these again, and an
+    /// owner who is told to repeat its command would not see that what it adds to is another total of the same name.
+    pub fn buried(&self) -> Self {
+        Self {
+            public_key: None,
+            grants: Vec::new(),
+            owners: Vec::new(),
+            job: None,
+            ended: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether there is nothing of it left but its id.
+    pub fn is_buried(&self) -> bool {
+        *self == self.buried()
+    }
+
     /// Whether its time is over.
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
         self.until <= now

@@ -255,6 +255,27 @@ async fn owners_sums_are_added_by_a_service() {
     let deleted = alice.service.delete_training(alice.declared.training);
     deleted.await.expect("deleted");
     assert_eq!(left(&stack).await, Vec::<String>::new());
+    is_not_declared_again(&alice).await;
+}
+
+/// Declared once more a total would take the same grants, and two totals tell by their difference what one owner has
+/// that contributed to one of them.
+async fn is_not_declared_again(alice: &Holder<'_>) {
+    let declaration = TrainingDeclaration {
+        training: alice.declared.training,
+        program: name("stay"),
+        specs: alice.specs,
+        key: alice.secret.id(),
+        parameter_set: set().tag(),
+        public_key: PublicKeyFile::new(alice.public.to_file_bytes()),
+        least_owners: Some(2),
+    };
+    let again = alice.requests.post("/v2/trainings", &declaration).await;
+    assert_eq!(again.problem().kind, ProblemType::JobConflict);
+    let deleted = alice.service.delete_training(alice.declared.training);
+    let deleted = deleted.await.expect_err("it is gone");
+    let kind = deleted.problem().map(|problem| problem.kind);
+    assert_eq!(kind, Some(ProblemType::UnknownJob), "{deleted}");
 }
 
 /// A result is the total of contributions, to the bit, and its numbers are those of all rows.

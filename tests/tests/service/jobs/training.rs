@@ -208,7 +208,9 @@ pub(super) async fn left(stack: &Stack) -> Vec<String> {
     let mut objects = stack.objects().await;
     let folders = ["uploads/", "results/", "jobs/", "sums/"];
     objects.retain(|key| folders.iter().any(|folder| key.starts_with(folder)));
-    objects.retain(|key| !key.starts_with("jobs/index/"));
+    // The tenant's index stays, and the ids of trainings that owners had grants of.
+    let stays = ["jobs/index/", "jobs/joint/"];
+    objects.retain(|key| !stays.iter().any(|folder| key.starts_with(folder)));
     objects
 }
 

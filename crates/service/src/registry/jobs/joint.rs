@@ -159,7 +159,8 @@ impl<B: Bucket> Registry<B> {
     /// this id.
     ///
     /// The record says first that it has ended, so that nothing is added or trained any more, and goes last: as
-    /// long as there is one, a deletion that broke off can be repeated.
+    /// long as there is one, a deletion that broke off can be repeated. Of one that was granted to owners the id
+    /// stays, for as long as the bucket keeps records: it is not declared again.
     pub async fn delete_joint(
         &self,
         tenant: &Tenant,
@@ -167,16 +168,19 @@ impl<B: Bucket> Registry<B> {
     ) -> Result<bool, StorageError> {
         let path = joint_path(tenant, id);
         for _ in 0..ATTEMPTS {
-            let (ended, counted) =
+            let (ended, counted, stays) =
                 match document::read::<JointTraining>(&self.bucket, &path).await? {
                     // What is about to be declared counts already: no record, no count taken away.
                     Stored::Absent => return Ok(false),
                     // Nothing can be added to one that cannot be read, either. Its count runs out.
-                    Stored::Corrupt(_, etag) => (Some(etag), None),
+                    Stored::Corrupt(_, etag) => (Some(etag), None, None),
+                    Stored::Sound(training, _) if training.is_buried() => return Ok(false),
                     Stored::Sound(training, etag) => {
                         let counted = Some(counted_as(&training).1);
+                        let is_granted = !training.grants.is_empty() || !training.owners.is_empty();
+                        let stays = is_granted.then(|| training.buried());
                         if training.ended {
-                            (Some(etag), counted)
+                            (Some(etag), counted, stays)
                         } else {
                             let ended = JointTraining {
                                 ended: true,
@@ -184,7 +188,7 @@ impl<B: Bucket> Registry<B> {
                             };
                             let condition = Condition::Unchanged(&etag);
                             let ended = document::write(&self.bucket, &path, &ended, condition);
-                            (ended.await?, counted)
+                            (ended.await?, counted, stays)
                         }
                     }
                 };
@@ -203,7 +207,15 @@ impl<B: Bucket> Registry<B> {
                 .buffer_unordered(IN_FLIGHT)
                 .try_collect::<()>()
                 .await?;
-            self.bucket.delete(&path, Some(&etag)).await?;
+            match stays {
+                Some(buried) => {
+                    let last = Condition::Unchanged(&etag);
+                    document::write(&self.bucket, &path, &buried, last).await?;
+                }
+                None => {
+                    self.bucket.delete(&path, Some(&etag)).await?;
+                }
+            }
             return Ok(true);
         }
         Err(contended(path))

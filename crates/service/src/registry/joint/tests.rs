@@ -301,6 +301,7 @@ fn stored_trainings_have_exactly_these_bytes() {
     let read = JointTraining::from_json(before.as_bytes()).expect("a training");
     assert_eq!(read.public_key, None);
     assert!(!read.is(&declaration()) && training.is(&declaration()));
+    assert!(!training.is_buried() && training.buried().is_buried());
     let place = format!("jobs/joint/{}/{}.json", training.tenant, training.id);
     assert!(training.belongs_to(&place) && !training.belongs_to("jobs/joint/other.json"));
 }
