@@ -5,6 +5,7 @@ use crate::files::{Content, Destination};
 use crate::shared::{Force, block_on};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
+use cipherfn_client_http::ServiceError;
 use cipherfn_frame::file::FileHead;
 use cipherfn_protocol::api::trainings::{TrainingId, TrainingStatus};
 use cipherfn_protocol::hash::Hash;
@@ -50,7 +51,16 @@ impl TakeTotal {
                 );
             }
             let taken = service.total(&status).await;
-            let (job, bytes) = taken.with_context(|| whose(&status))?;
+            // Of a job that has failed the message names a chunk; nothing else is a contribution's fault.
+            let has_failed = matches!(
+                taken,
+                Err(ServiceError::TrainingFailed { .. } | ServiceError::ChunkFailed { .. })
+            );
+            let (job, bytes) = if has_failed {
+                taken.with_context(|| whose(&status))?
+            } else {
+                taken?
+            };
             require(&status, &bytes)?;
             output.write_all(&bytes)?;
             output.finish()?;
