@@ -94,6 +94,7 @@ impl JointTraining {
 
     /// What stays of it where owners may have grants: its id. Declared once more it would take these again, and an
     /// owner who is told to repeat its command would not see that what it adds to is another total of the same name.
+    #[must_use]
     pub fn buried(&self) -> Self {
         Self {
             public_key: None,
