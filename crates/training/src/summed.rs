@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 /// What tells such schemas from other programs.
 #[derive(Deserialize)]
-struct Kind {
+struct SchemaMark {
     #[serde(rename = "owners")]
     _owners: IgnoredAny,
     #[serde(rename = "lookup")]
@@ -36,7 +36,7 @@ impl SummedSchema {
 
     /// Whether a program, JSON, is meant as one.
     pub fn is_program(bytes: &[u8]) -> bool {
-        serde_json::from_slice::<Kind>(bytes).is_ok()
+        serde_json::from_slice::<SchemaMark>(bytes).is_ok()
     }
 
     /// Of a schema's bytes, whatever it says.
