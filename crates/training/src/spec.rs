@@ -120,7 +120,7 @@ pub struct StatisticsSpec {
 
 /// What tells specs of statistics from those of other trainings, which name an algorithm and have no room.
 #[derive(Deserialize)]
-struct Kind {
+struct AlgorithmField {
     #[serde(rename = "rows")]
     _rows: IgnoredAny,
     algorithm: Option<IgnoredAny>,
@@ -139,12 +139,12 @@ impl StatisticsSpec {
 
     /// Whether a TOML document is meant as one.
     pub fn is_spec(text: &str) -> bool {
-        toml::from_str(text).is_ok_and(|kind: Kind| kind.algorithm.is_none())
+        toml::from_str(text).is_ok_and(|kind: AlgorithmField| kind.algorithm.is_none())
     }
 
     /// Whether a program, JSON, is meant as one.
     pub fn is_program(bytes: &[u8]) -> bool {
-        serde_json::from_slice(bytes).is_ok_and(|kind: Kind| kind.algorithm.is_none())
+        serde_json::from_slice(bytes).is_ok_and(|kind: AlgorithmField| kind.algorithm.is_none())
     }
 
     /// Reads a spec as it is published, JSON.

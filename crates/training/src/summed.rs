@@ -16,7 +16,7 @@ struct SchemaMark {
 
 /// The same of documents before they are programs.
 #[derive(Deserialize)]
-struct DocumentKind {
+struct SchemaDocument {
     #[serde(rename = "lookup")]
     _lookup: IgnoredAny,
     algorithm: Option<IgnoredAny>,
@@ -31,7 +31,7 @@ pub struct SummedSchema {
 impl SummedSchema {
     /// Whether a TOML document is meant as one.
     pub fn is_spec(text: &str) -> bool {
-        toml::from_str(text).is_ok_and(|kind: DocumentKind| kind.algorithm.is_none())
+        toml::from_str(text).is_ok_and(|kind: SchemaDocument| kind.algorithm.is_none())
     }
 
     /// Whether a program, JSON, is meant as one.
