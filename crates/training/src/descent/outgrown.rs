@@ -5,6 +5,7 @@
 //! Far beyond the table's end residuals have the wrong sign, and further than twice of it forms go around the torus:
 //! what such steps lead to may look like weights again once it is multiplied by what the penalty leaves.
 
+use super::simulate::dot;
 use super::{DescentStep, FARTHEST, RANGE, Training, WEIGHT};
 use crate::error::TrainingError;
 
@@ -47,11 +48,7 @@ impl Training {
                 let what = format!("the weight{name}{class}");
                 return Err(TrainingError::Outgrown { what });
             }
-            let form = |row: &[i32]| -> f64 {
-                let terms = row.iter().zip(weights);
-                terms.map(|(x, weight)| f64::from(*x) * weight).sum()
-            };
-            let is_within = |row: &[i32]| Self::form(form(row)).abs() <= FARTHEST;
+            let is_within = |row: &[i32]| Self::form(dot(row, weights)).abs() <= FARTHEST;
             if let Some(row) = rows.iter().position(|(row, _)| !is_within(row)) {
                 let what = format!("the form of own row {}", row + 1);
                 return Err(TrainingError::Outgrown { what });

@@ -288,7 +288,8 @@ impl Training {
     }
 }
 
-fn dot(row: &[i32], weights: &[f64]) -> f64 {
+/// A row's form: of fractions of the torus as one of these.
+pub(super) fn dot(row: &[i32], weights: &[f64]) -> f64 {
     row.iter()
         .zip(weights)
         .map(|(x, weight)| f64::from(*x) * weight)
