@@ -55,6 +55,12 @@ impl<B: Bucket> Registry<B> {
                     index.remove(job.id);
                 }
                 Some(job) => {
+                    // Storage may have written the index and lost its answer: what was made is the job.
+                    if let Some((made, _)) = &made
+                        && made.id == job.id
+                    {
+                        return Ok(JobDeclared::New(job));
+                    }
                     self.unmake(made).await?;
                     return Ok(if job.is(order) {
                         JobDeclared::Known(job)
