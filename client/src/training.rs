@@ -7,8 +7,8 @@ mod start;
 mod statistics;
 
 pub use descent::{
-    DescentError, DescentRow, RowsEncryption, RowsKey, TrainedRows, decrypt_weights,
-    trained_weights,
+    DescentError, DescentRow, RowsEncryption, RowsKey, TrainedRows, decrypt_watched,
+    decrypt_weights, trained_weights,
 };
 pub use forms::{AskedForms, KeptModel};
 pub use statistics::{StatisticsError, contribute, error, open};

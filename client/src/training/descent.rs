@@ -4,7 +4,7 @@ use super::start::encrypt_start;
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch, encrypt_batch_under};
+use cipherfn_scheme::descent::{BatchShape, Watch, Weights, encrypt_batch, encrypt_batch_under};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{SchemeError, SecretKey};
@@ -343,6 +343,24 @@ pub fn decrypt_weights(
     decrypted.collect()
 }
 
+/// What was watched of the forms of each set of a training on rows of owners, as fractions of the torus
+/// ([`Training::require_watched`]).
+///
+/// # Errors
+/// As [`decrypt_weights`]; a result that does not say.
+pub fn decrypt_watched(
+    key: &SecretKey,
+    training: &Training,
+    rows: impl Into<TrainedRows>,
+    result: &[u8],
+) -> Result<Vec<f64>, DescentError> {
+    let state = trained_state(key, training, rows, result)?;
+    let watched = state.watched.ok_or(TrainingError::Unwatched)?;
+    let watched = Watch::read_sets(key.parameter_set(), training.sets(), &watched)?;
+    let decrypted = watched.iter().map(|own| Ok(fraction(own.decrypt(key)?)));
+    decrypted.collect()
+}
+
 /// The same, encrypted as they are: that a result is one of this training's.
 ///
 /// # Errors
@@ -353,11 +371,22 @@ pub fn trained_weights(
     rows: impl Into<TrainedRows>,
     result: &[u8],
 ) -> Result<Vec<Weights>, DescentError> {
+    let state = trained_state(key, training, rows, result)?;
+    let shape = BatchShape::new(key.parameter_set(), training.features())?;
+    Ok(Weights::read_sets(&shape, training.sets(), &state.weights)?)
+}
+
+/// The state after the last step of a training on these rows.
+fn trained_state(
+    key: &SecretKey,
+    training: &Training,
+    rows: impl Into<TrainedRows>,
+    result: &[u8],
+) -> Result<DescentState, DescentError> {
     let TrainedRows { owners, name } = rows.into();
-    let set = key.parameter_set();
-    let shape = BatchShape::new(set, training.features())?;
+    let tag = key.parameter_set().tag();
     let state = DescentState::from_file_bytes(result)?;
-    state.require((training.hash(), name), (key.id(), set.tag()))?;
+    state.require((training.hash(), name), (key.id(), tag))?;
     let steps = training.schedule_of(0, &owners)?.len();
     if state.steps != steps as u64 {
         return Err(DescentError::Untrained {
@@ -365,7 +394,7 @@ pub fn trained_weights(
             steps,
         });
     }
-    Ok(Weights::read_sets(&shape, training.sets(), &state.weights)?)
+    Ok(state)
 }
 
 /// The fraction of a torus word, from -1/2 to 1/2.

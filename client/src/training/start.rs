@@ -27,6 +27,7 @@ pub(super) fn encrypt_start(
         rows: DescentState::no_rows(),
         steps: start.before,
         weights,
+        watched: None,
     };
     Ok(state.to_file_bytes())
 }

@@ -15,7 +15,7 @@
 //!
 //! A table of half the torus repeats itself mirrored on the other half, so that a z beyond the table's
 //! range has the residual of a nearer one, and beyond twice the range one of the wrong sign: ranges
-//! must leave a margin.
+//! must leave a margin. Where nobody knows all rows, [`Watch`] tells afterwards whether forms kept to it.
 
 use crate::bits::{self, packed_len};
 use crate::bootstrap::Table;
@@ -38,6 +38,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod variance;
+mod watch;
 mod weights;
 
 pub use forms::{decrypt_forms, form_bytes, form_variance, forms, squares_under};
@@ -45,6 +46,7 @@ pub use owners::{encrypt_batch_under, public_product_variance};
 pub use step::step;
 use variance::product_variance_of;
 pub use variance::{product_variance, residual_variance, traced_variance, update_variance};
+pub use watch::{Watch, watch_variance};
 pub use weights::Weights;
 
 const WHAT: &str = "batch of rows";

@@ -98,6 +98,21 @@ pub enum TrainingError {
         /// What does.
         what: String,
     },
+    /// A training on rows of others whose forms were not watched.
+    #[error(
+        "the state does not say whether forms have kept to the residuals' table, as states of earlier versions do not; train anew with a service of this version"
+    )]
+    Unwatched,
+    /// A last step that may lead anywhere.
+    #[error(
+        "the last step may change a weight by {jump:.1}, and nobody sees where forms are after it: with more than {range} of them the weights may be none; lower \"rate\", or raise \"decay\""
+    )]
+    Leaps {
+        /// By how much.
+        jump: f64,
+        /// How far forms are looked up as they are.
+        range: f64,
+    },
     /// A weight to start from that the program has no room for.
     #[error(
         "the weight of {name} for class {class:?} is {} for a unit of {unit:?}, and must be a number of at most {limit} on either side: beyond that a unit alone leads to residuals of the wrong sign; narrow the column's range in the spec, or start from a model with smaller weights (a penalty makes them smaller)",

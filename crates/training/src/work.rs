@@ -1,7 +1,7 @@
 //! Work on uploaded rows as a file, under way a checkpoint and at the end the result: what it is of, how far
 //! it is, and its ciphertexts. Weights of a descent and sums of rows in trees are kinds of it.
 //!
-//! Payload of a frame, version 1 (integers little endian):
+//! Payload of a frame (integers little endian):
 //!
 //! ```text
 //! offset  size  field
@@ -9,7 +9,7 @@
 //!     32    16  id of the secret key
 //!     48    32  hash of the rows
 //!     80     8  how much is done
-//!   then     -  ciphertexts
+//!   then     -  ciphertexts, as the frame's kind and version have them
 //! ```
 
 use crate::error::TrainingError;
@@ -18,7 +18,6 @@ use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 
-const VERSION: u16 = 1;
 /// Bytes before the ciphertexts.
 pub(crate) const HEAD: usize = 88;
 /// Most bytes of a payload: it is a result, and these are no larger.
@@ -36,7 +35,11 @@ pub(crate) struct WorkHead {
 
 impl WorkHead {
     /// The file's bytes.
-    pub(crate) fn to_file_bytes(self, kind: FrameKind, ciphertexts: &[u8]) -> Vec<u8> {
+    pub(crate) fn to_file_bytes(
+        self,
+        (kind, version): (FrameKind, u16),
+        ciphertexts: &[u8],
+    ) -> Vec<u8> {
         let payload = [
             self.program.as_bytes().as_slice(),
             self.key.as_bytes(),
@@ -45,15 +48,19 @@ impl WorkHead {
             ciphertexts,
         ]
         .concat();
-        frame::encode(kind, VERSION, self.parameter_set, &payload)
+        frame::encode(kind, version, self.parameter_set, &payload)
     }
 
-    /// Reads a file of exactly these bytes. The ciphertexts are not looked at.
+    /// Reads a file of exactly these bytes, of one of these versions: its head, which version it is, and the
+    /// ciphertexts, which are not looked at.
     ///
     /// # Errors
     /// Bytes that are no work of this kind.
-    pub(crate) fn read(kind: FrameKind, bytes: &[u8]) -> Result<(Self, Vec<u8>), TrainingError> {
-        let frame = frame::decode(bytes, kind, &[VERSION], MAX_BYTES)?;
+    pub(crate) fn read(
+        (kind, versions): (FrameKind, &'static [u16]),
+        bytes: &[u8],
+    ) -> Result<(Self, u16, Vec<u8>), TrainingError> {
+        let frame = frame::decode(bytes, kind, versions, MAX_BYTES)?;
         let split = || {
             let (program, rest) = frame.payload.split_first_chunk()?;
             let (key, rest) = rest.split_first_chunk()?;
@@ -71,7 +78,7 @@ impl WorkHead {
             rows: Hash::from_bytes(rows),
             done: u64::from_le_bytes(done),
         };
-        Ok((head, ciphertexts.to_vec()))
+        Ok((head, frame.version, ciphertexts.to_vec()))
     }
 
     /// That it is of this program, key, parameter set and rows.

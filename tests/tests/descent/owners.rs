@@ -1,16 +1,18 @@
 //! Descent on rows of several owners, who have the public key alone.
 
 use super::{keys, training};
-use cipherfn_client::training::{DescentRow, RowsEncryption, TrainedRows, decrypt_weights};
+use cipherfn_client::training::{
+    DescentRow, RowsEncryption, TrainedRows, decrypt_watched, decrypt_weights,
+};
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{ExpandedEvaluationKey, SecretKey};
-use cipherfn_serving::training::{Descent, DescentError, SET, noise_of};
+use cipherfn_serving::training::{Descent, DescentError, SET, noise_of, watch_deviation};
 use cipherfn_training::descent::{
     DescentStart, DescentState, DescentUpload, PUBLIC_BATCH, ROWS_HEAD, RowsChunk, RowsForm,
-    RowsHead, StepNoise, Training, files_hash, mean_square, simulate_of,
+    RowsHead, StepNoise, Training, accuracy, files_hash, mean_square, simulate_of,
 };
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -111,6 +113,10 @@ fn owners_train_together_under_a_public_key() {
     let result = whole.finish().unwrap();
     let found = decrypt_weights(&secret, &training, rows.clone(), &result).unwrap();
     let found = training.weights(&steps, &found[0], 0.0);
+    let watched = decrypt_watched(&secret, &training, rows.clone(), &result).unwrap();
+    let deviation_of_it = watch_deviation(set, training.watched_rows(&steps)).unwrap();
+    let kept_to_it = training.require_watched(&steps, &watched, deviation_of_it);
+    kept_to_it.unwrap();
     // As in `interruptions_leave_no_trace`, of a weight whose squares are four times the average.
     for (found, clear) in found.iter().zip(&clear.sets[0]) {
         println!("{found:.4} {clear:.4}, predicted deviation {deviation:.4}");
@@ -146,6 +152,57 @@ fn owners_train_together_under_a_public_key() {
         matches!(refused, DescentError::StartBesideOwners),
         "{refused}"
     );
+}
+
+/// Two owners of one class and one value each, with a rate that leads beyond the table and back: the weights lie
+/// in it, within 32, and say the wrong class of half of the rows. What was watched of the forms tells, and tells
+/// nothing where they have kept to it.
+#[test]
+fn trainings_that_have_left_their_table_are_told() {
+    let (secret, key) = keys();
+    let public = Arc::new(PublicKey::generate(&secret).unwrap());
+    let owner = |value: i32, class: usize| vec![(vec![value, 4], class); 16];
+    let owners = [owner(0, 1), owner(12, 0)];
+    let set = ParameterSet::by_name(SET).unwrap();
+    let trained = |rate: f64| {
+        let text = format!(
+            "format = 1\nname = \"t\"\nalgorithm = \"logistic\"\nbatch = 16\nepochs = 2\nrate = {rate:?}\n[[column]]\nname = \"a\"\nlow = 0\nhigh = 1\n[target]\nname = \"target\"\nclasses = [\"0\", \"1\"]\n"
+        );
+        let training = Training::from_toml(&text).unwrap();
+        let chunks = owners.iter().flat_map(|rows| {
+            let rows = rows.as_slice().into();
+            RowsEncryption::new(Arc::clone(&public), &training, rows, None).unwrap()
+        });
+        let upload = DescentUpload {
+            name: Some(Hash::of(b"files")),
+            public_key: Some(public.to_file_bytes()),
+            ..DescentUpload::from(chunks.collect::<Result<Vec<_>, _>>().unwrap())
+        };
+        let mut descent = Descent::new(&training, key, upload).unwrap();
+        while descent.step(key).unwrap() {}
+        let result = descent.finish().unwrap();
+        let rows = TrainedRows {
+            owners: vec![16, 16],
+            name: Hash::of(b"files"),
+        };
+        let steps = training.schedule_of(0, &rows.owners).unwrap();
+        Training::require_room(&steps).unwrap();
+        let weights = decrypt_weights(&secret, &training, rows.clone(), &result).unwrap();
+        let watched = decrypt_watched(&secret, &training, rows, &result).unwrap();
+        let deviation = watch_deviation(set, training.watched_rows(&steps)).unwrap();
+        let right = accuracy(&training, &weights, &owners.concat());
+        let is_within = training.require_within_table(&weights, &[]).is_ok();
+        let told = training.require_watched(&steps, &watched, deviation);
+        println!(
+            "rate {rate}: right {right}, within 32 {is_within}, watched {watched:?} to {deviation:.1e}"
+        );
+        (right, is_within, told.map_err(|error| error.to_string()))
+    };
+    assert_eq!(trained(1.0), (1.0, true, Ok(())));
+    let (right, is_within, told) = trained(5.0);
+    assert_eq!((right, is_within), (0.5, true));
+    let told = told.unwrap_err();
+    assert!(told.contains("part of the forms"), "{told}");
 }
 
 /// No owner's rows are missing, incomplete or there twice.

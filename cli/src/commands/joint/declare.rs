@@ -7,7 +7,7 @@ use crate::shared::{Force, block_on};
 use crate::terminal::{self, Terminal};
 use crate::trust::TrustArguments;
 use crate::usage::bail_usage;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -124,7 +124,10 @@ impl DeclareTraining {
                 Ok(Some(least.unwrap_or(LEAST_OWNERS)))
             }
             (TrainingProgram::Leaves(_), _) => Err(TrainingError::OfTrees.into()),
-            (TrainingProgram::Descent(_), None) => Ok(None),
+            (TrainingProgram::Descent(training), None) => {
+                training.require_steady().context("nothing was declared")?;
+                Ok(None)
+            }
             (TrainingProgram::Descent(_), Some(_)) => bail_usage!(
                 "--least-owners is for totals of sums, and {} trains on rows; leave it out",
                 self.program

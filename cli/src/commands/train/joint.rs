@@ -9,7 +9,7 @@ use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_client::training::{KeptModel, RowsEncryption, decrypt_weights};
+use cipherfn_client::training::{KeptModel, RowsEncryption, decrypt_watched, decrypt_weights};
 use cipherfn_client_http::{
     FetchedProgram, KeptTraining, KeyRing, RowsName, SameTraining, Service, UploadedRows,
 };
@@ -20,7 +20,7 @@ use cipherfn_protocol::api::trainings::TrainingId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::training::{SET, noise_of, required_parts};
+use cipherfn_serving::training::{SET, noise_of, required_parts, watch_deviation};
 use cipherfn_training::descent::{
     DescentStep, KeptWeights, RowsForm, Training, TrainingRows, accuracy,
 };
@@ -67,9 +67,13 @@ impl JointWeights {
         let set = ParameterSet::by_name(SET)?;
         let noise = noise_of(training, set, mean, RowsForm::Public)?;
         let deviation = training.deviation(&steps, mean, &noise);
-        let fractions = decrypt_weights(secret, training, trained, result)?;
+        let fractions = decrypt_weights(secret, training, trained.clone(), result)?;
         let own = own.map(|own| own.rows.as_slice());
-        let within = training.require_within_table(&fractions, own.unwrap_or_default());
+        let watched = decrypt_watched(secret, training, trained, result)?;
+        let watch_deviation = watch_deviation(set, training.watched_rows(&steps))?;
+        let within = training
+            .require_watched(&steps, &watched, watch_deviation)
+            .and_then(|()| training.require_within_table(&fractions, own.unwrap_or_default()));
         within.context(
             "no model is written; lower \"rate\" or \"penalty\" in the spec, have it published, and train anew; end this one with --cancel",
         )?;

@@ -18,13 +18,13 @@ pub enum Output {}
 /// An LWE ciphertext: message and noise are `body - <mask, key>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lwe<K> {
-    pub(super) mask: Vec<u64>,
-    pub(super) body: u64,
+    pub(crate) mask: Vec<u64>,
+    pub(crate) body: u64,
     key: PhantomData<K>,
 }
 
 impl<K> Lwe<K> {
-    pub(super) const fn new(mask: Vec<u64>, body: u64) -> Self {
+    pub(crate) const fn new(mask: Vec<u64>, body: u64) -> Self {
         Self {
             mask,
             body,

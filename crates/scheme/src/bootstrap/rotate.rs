@@ -64,15 +64,24 @@ impl BootstrapKey {
     /// From numbers of the levelled ring to their values there, as constant coefficients: on this
     /// thread, all at once ([`BATCH`] of them at best).
     pub fn evaluate(&self, batch: &[(Lwe<Levelled>, Table)]) -> Result<Vec<Glwe>, SchemeError> {
+        let rotated = self.rotate_levelled(batch)?;
+        let back = |rotated: &Rotated| self.to_levelled(&rotated.extract(0));
+        rotated.iter().map(back).collect()
+    }
+
+    /// Turns a table by each number of the levelled ring: on this thread, all at once ([`BATCH`] of them
+    /// at best).
+    pub(crate) fn rotate_levelled(
+        &self,
+        batch: &[(Lwe<Levelled>, Table)],
+    ) -> Result<Vec<Rotated>, SchemeError> {
         let small = |(number, table)| Ok((self.from_levelled(number)?, table));
         let numbers = batch
             .iter()
             .map(|(number, table)| (number, table))
             .map(small);
         let numbers = numbers.collect::<Result<Vec<_>, SchemeError>>()?;
-        let rotated = self.rotate_batch(&numbers)?;
-        let back = |rotated: &Rotated| self.to_levelled(&rotated.extract(0));
-        rotated.iter().map(back).collect()
+        self.rotate_batch(&numbers)
     }
 
     /// [`Self::rotate`] on this thread, all at once.

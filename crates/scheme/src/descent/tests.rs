@@ -1,6 +1,7 @@
 use super::{
-    Batch, BatchShape, Residual, Weights, encrypt_batch, encrypt_batch_under, product_variance,
-    public_product_variance, residual_variance, step, update_variance,
+    Batch, BatchShape, Residual, Watch, Weights, encrypt_batch, encrypt_batch_under,
+    product_variance, public_product_variance, residual_variance, step, update_variance,
+    watch_variance,
 };
 use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
@@ -85,11 +86,13 @@ fn steps_are_those_in_the_clear() {
         let residual =
             Residual::new(parameters, |z| UNIT * sigmoid(z), -0.5 * UNIT, alternates).unwrap();
         let mut weights = Weights::zero(&shape);
+        let (mut watch, mut within, mut watched) = (Watch::none(set()), 0.0, (0, 0));
         for range in [0..48, 8..48, 0..48] {
             let rows = &rows[range.clone()];
             let before = weights.decrypt(&secret, &shape).unwrap();
             let before: Vec<f64> = before.into_iter().map(fraction).collect();
-            step(&key, bootstrap, &batch, range, &residual, &mut weights).unwrap();
+            let changed = (&mut weights, Some(&mut watch));
+            step(&key, bootstrap, &batch, range, &residual, changed).unwrap();
             let after = weights.decrypt(&secret, &shape).unwrap();
             let form = |row: &Vec<i32>| -> f64 {
                 row.iter()
@@ -98,6 +101,19 @@ fn steps_are_those_in_the_clear() {
                     .sum()
             };
             let forms: Vec<f64> = rows.iter().map(form).collect();
+            // The tables a quarter of the torus further, where they are flat.
+            within += forms
+                .iter()
+                .map(|z| UNIT * sigmoid(0.25 - z.abs()))
+                .sum::<f64>();
+            watched = (watched.0 + rows.len(), watched.1 + 1);
+            let bytes = watch.to_bytes();
+            let read = Watch::read_sets(set(), 1, &bytes).unwrap();
+            let error = fraction(read[0].decrypt(&secret).unwrap()) - within;
+            let predicted = watch_variance(set(), parameters, watched).deviation().get();
+            assert!(error.abs() < 6.0 * predicted, "{error} {predicted}");
+            assert!(within > 20.0 * predicted, "{within} {predicted}");
+            assert!(Watch::read_sets(set(), 2, &bytes).is_err());
             for (j, (after, before)) in after.into_iter().zip(&before).enumerate() {
                 let own = rows.iter().zip(&forms);
                 let expected: f64 = own

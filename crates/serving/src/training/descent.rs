@@ -5,11 +5,11 @@ mod uploads;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::descent::{
-    BatchShape, Residual, Weights, product_variance, public_product_variance, residual_variance,
-    step, update_variance,
+    BatchShape, Residual, Watch, Weights, product_variance, public_product_variance,
+    residual_variance, step, update_variance, watch_variance,
 };
 use cipherfn_scheme::noise::Variance;
-use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
+use cipherfn_scheme::parameters::{Bootstrap, KeyPart, ParameterSet};
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
@@ -143,6 +143,10 @@ pub struct Descent {
     uploads: Vec<Upload>,
     rows: Hash,
     weights: Vec<Weights>,
+    /// Of rows of owners, whose forms nobody has simulated.
+    watched: Option<Vec<Watch>>,
+    /// First step whose forms are.
+    watched_from: usize,
     done: usize,
 }
 
@@ -181,13 +185,7 @@ pub fn noise_of(
     form: RowsForm,
 ) -> Result<StepNoise, SchemeError> {
     let shape = BatchShape::new(set, training.features())?;
-    let bootstrap = set
-        .part(BOOTSTRAP)?
-        .bootstrap()
-        .ok_or(SchemeError::KeyPartMissing {
-            part: BOOTSTRAP,
-            set: set.name,
-        })?;
+    let bootstrap = bootstrap(set)?;
     // All batches of a ciphertext add to the error of its products.
     let rows = training.batches_together() * training.batch();
     let squares = mean_square * (rows * training.features()) as f64;
@@ -203,6 +201,28 @@ pub fn noise_of(
         of_update: update_variance(&shape, Variance::default(), product)
             .deviation()
             .get(),
+    })
+}
+
+/// Standard deviation of the error of what is watched of so many rows in so many steps, a fraction of the torus.
+///
+/// # Errors
+/// A set that lacks the bootstrap.
+pub fn watch_deviation(
+    set: &'static ParameterSet,
+    watched: (usize, usize),
+) -> Result<f64, SchemeError> {
+    Ok(watch_variance(set, bootstrap(set)?, watched)
+        .deviation()
+        .get())
+}
+
+/// The bootstrap's parameters of a set.
+fn bootstrap(set: &'static ParameterSet) -> Result<&'static Bootstrap, SchemeError> {
+    let part = set.part(BOOTSTRAP)?;
+    part.bootstrap().ok_or(SchemeError::KeyPartMissing {
+        part: BOOTSTRAP,
+        set: set.name,
     })
 }
 
@@ -275,15 +295,18 @@ impl Descent {
         let hashes = uploads.iter().flat_map(Upload::hashes);
         let rows = name.unwrap_or_else(|| rows_hash(start.into_iter().chain(hashes)));
         let owners: Vec<usize> = uploads.iter().map(|upload| upload.rows).collect();
+        let steps = training.schedule_of(before, &owners)?;
         Ok(Self {
             training: training.clone(),
             key: key.id(),
             shape,
             set,
-            steps: training.schedule_of(before, &owners)?,
+            watched_from: training.watched(&steps).start,
+            steps,
             uploads,
             rows,
             weights,
+            watched: has_owners.then(|| vec![Watch::none(set); training.sets()]),
             done: 0,
         })
     }
@@ -313,16 +336,19 @@ impl Descent {
         // Rows at odd places are negated, but for those of earlier clients.
         let alternates = upload.form != RowsForm::Apart;
         let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit, alternates)?;
-        let mut next = self.weights.clone();
+        let (mut next, mut watched) = (self.weights.clone(), self.watched.clone());
+        let is_watched = self.done >= self.watched_from;
         for (set, weights) in next.iter_mut().enumerate() {
             // Read anew in each epoch: the Fourier form is nearly three times as large, and making it is
             // few transforms beside a bootstrap a row.
             let (batch, place) = upload.batch(&self.shape, (set, now.batch))?;
             let first = place * self.training.batch();
             let rows = first..first + now.rows;
-            step(key, bootstrap, &batch, rows, &residual, weights)?;
+            let watch = watched.as_mut().filter(|_| is_watched);
+            let watch = watch.map(|sets| &mut sets[set]);
+            step(key, bootstrap, &batch, rows, &residual, (weights, watch))?;
         }
-        self.weights = next;
+        (self.weights, self.watched) = (next, watched);
         self.done += 1;
         Ok(true)
     }
@@ -336,6 +362,8 @@ impl Descent {
             rows: self.rows,
             steps: self.done as u64,
             weights: self.weights.iter().flat_map(Weights::to_bytes).collect(),
+            watched: (self.watched.as_ref())
+                .map(|sets| sets.iter().flat_map(Watch::to_bytes).collect()),
         };
         state.to_file_bytes()
     }
@@ -351,13 +379,19 @@ impl Descent {
             (self.training.hash(), self.rows),
             (self.key, self.set.tag()),
         )?;
-        let weights = Weights::read_sets(&self.shape, self.weights.len(), &state.weights)?;
+        let sets = self.weights.len();
+        let weights = Weights::read_sets(&self.shape, sets, &state.weights)?;
+        let watched = match (&self.watched, &state.watched) {
+            (None, _) => None,
+            (Some(_), None) => return Err(TrainingError::Unwatched.into()),
+            (Some(_), Some(watched)) => Some(Watch::read_sets(self.set, sets, watched)?),
+        };
         let steps = usize::try_from(state.steps).ok();
         let done = steps.filter(|done| *done <= self.steps.len());
         self.done = done.ok_or(TrainingError::OtherState {
             what: "number of steps",
         })?;
-        self.weights = weights;
+        (self.weights, self.watched) = (weights, watched);
         Ok(())
     }
 

@@ -3,30 +3,110 @@
 //!
 //! Weights are kept divided by what the penalty has left of them, so their forms are looked up divided by it, too.
 //! Far beyond the table's end residuals have the wrong sign, and further than twice of it forms go around the torus:
-//! what such steps lead to may look like weights again once it is multiplied by what the penalty leaves.
+//! what such steps lead to may look like weights again once it is multiplied by what the penalty leaves, and where
+//! columns are few also without one. So the steps watch the forms that they look up (`scheme::descent::Watch`): a
+//! residual's table, read a quarter of the torus further, is that of the table's end where a form is small, zero at
+//! the table's ends, and negative beyond. The key holder decrypts the sum of that over rows and steps alone.
 
+use super::schedule::MAX_STEPS;
 use super::simulate::dot;
-use super::{DescentStep, FARTHEST, RANGE, Training, WEIGHT};
+use super::{DescentStep, ENDS, FARTHEST, RANGE, STEPS, Training, WEIGHT};
 use crate::error::TrainingError;
+use std::ops::Range;
+
+/// Part of the forms that may be beyond the table: of runs in the clear whose watched steps had more, most had left it.
+const BEYOND: f64 = 1.0 / 32.0;
+/// Most that is watched, as part of the torus: twice of it is what forms that are all beyond the table come short by.
+const WATCHED: f64 = 0.45;
+/// Deviations that an error stays within, but for a probability below 2^-40 under any key.
+const DEVIATIONS: f64 = 8.0;
 
 impl Training {
     /// That steps leave weights a place in the table, whatever the rows: forms of 1, which tell a class from
-    /// another by 73 to 27, must be looked up within it to the end.
+    /// another by 73 to 27, must be looked up within it to the end, and the last step, after which nothing is
+    /// looked up, must not lead further than the table has room.
     ///
     /// # Errors
-    /// [`TrainingError::Shrinks`].
+    /// [`TrainingError::Shrinks`], [`TrainingError::Leaps`].
     pub fn require_room(steps: &[DescentStep]) -> Result<(), TrainingError> {
         let shrunk = Self::shrunk_after(steps);
         let (held, largest) = (1.0 / shrunk, 1.0);
-        if held <= FARTHEST {
-            return Ok(());
+        if held > FARTHEST {
+            return Err(TrainingError::Shrinks {
+                shrunk,
+                held,
+                largest,
+                range: FARTHEST,
+            });
         }
-        Err(TrainingError::Shrinks {
-            shrunk,
-            held,
-            largest,
-            range: FARTHEST,
-        })
+        let jump = |step: &DescentStep| step.full() * f64::from(STEPS) / WEIGHT;
+        require_no_leap(steps.last().map_or(0.0, jump))
+    }
+
+    /// That there are numbers of rows whose last step leads no further than the table has room.
+    ///
+    /// # Errors
+    /// [`TrainingError::Leaps`].
+    pub fn require_steady(&self) -> Result<(), TrainingError> {
+        require_no_leap(self.rate(MAX_STEPS - 1))
+    }
+
+    /// Steps whose forms are watched: as many of the last ones as the torus has room for the sum of.
+    pub fn watched(&self, steps: &[DescentStep]) -> Range<usize> {
+        let mut sum = 0.0;
+        let is_within = |step: &&DescentStep| {
+            sum += self.within(step, 0.0);
+            sum <= WATCHED
+        };
+        let count = steps.iter().rev().take_while(is_within).count();
+        steps.len() - count..steps.len()
+    }
+
+    /// What a step's rows add to what is watched where all their forms are z.
+    fn within(&self, step: &DescentStep, z: f64) -> f64 {
+        let quarter = 0.25 - (z / (4.0 * RANGE)).abs();
+        step.full() * self.odd_residual(step, quarter)
+    }
+
+    /// That the forms which the watched steps have looked up lay in the table, but for few: weights that come of
+    /// others have wrong signs, wherever they lie. `watched` is of each set, a fraction of the torus, with an
+    /// error of the standard deviation `deviation`.
+    ///
+    /// # Errors
+    /// [`TrainingError::Outgrown`], and not how many did: whoever has run the steps may have chosen it. Steps that
+    /// are too large for the torus to have room for the sum of one.
+    pub fn require_watched(
+        &self,
+        steps: &[DescentStep],
+        watched: &[f64],
+        deviation: f64,
+    ) -> Result<(), TrainingError> {
+        let own = &steps[self.watched(steps)];
+        let sum = |z: f64| own.iter().map(|step| self.within(step, z)).sum::<f64>();
+        // With a penalty the table is flatter, and says less of forms that are far from both of its ends.
+        let (all, half) = (sum(0.0), sum(RANGE / 2.0));
+        let margin = DEVIATIONS * deviation;
+        let most = all - half + BEYOND * all + margin;
+        let is_within = |found: &f64| {
+            let short = (all - found + margin).rem_euclid(1.0) - margin;
+            !own.is_empty() && short <= most
+        };
+        match watched.iter().position(|found| !is_within(found)) {
+            None if watched.len() == self.sets() => Ok(()),
+            None => Err(TrainingError::Unwatched),
+            Some(set) => {
+                let class = self.class_of(set);
+                let what =
+                    format!("part of the forms that steps have looked up for class {class:?}");
+                Err(TrainingError::Outgrown { what })
+            }
+        }
+    }
+
+    /// Rows and steps that are watched.
+    pub fn watched_rows(&self, steps: &[DescentStep]) -> (usize, usize) {
+        let own = &steps[self.watched(steps)];
+        (own.iter().map(|step| step.rows).sum(), own.len())
     }
 
     /// That decrypted weights, fractions of the torus as the steps have kept them, lie in the table: none leads
@@ -58,61 +138,15 @@ impl Training {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{RANGE, WEIGHT};
-    use crate::descent::Training;
-    use crate::error::TrainingError;
-
-    fn training(rest: &str) -> Training {
-        let text = format!(
-            "format = 1\nname = \"t\"\nalgorithm = \"logistic\"\nbatch = 16\n{rest}\n[[column]]\nname = \"a\"\nlow = 0\nhigh = 10\n[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]"
-        );
-        Training::from_toml(&text).unwrap()
+/// That a step of this rate, on rows at their ranges' ends with residuals of 1 each, moves no weight by more than
+/// the table has room for.
+fn require_no_leap(rate: f64) -> Result<(), TrainingError> {
+    let jump = ENDS * rate;
+    if jump > RANGE {
+        return Err(TrainingError::Leaps { jump, range: RANGE });
     }
-
-    /// What a penalty makes small is judged as it was kept: 110 units in the table's numbers are a weight of 0.24
-    /// where 0.0022 is left.
-    #[test]
-    fn weights_are_judged_as_they_were_kept() {
-        let own = training("epochs = 12\nrate = 1.0\npenalty = 0.05");
-        let steps = own.schedule(160).unwrap();
-        let fractions = vec![vec![-110.0 * WEIGHT, 42.0 * WEIGHT]];
-        let weights = own.weights(&steps, &fractions[0], 0.0);
-        assert!(weights[0].abs() < 0.3, "{weights:?}");
-        own.start(&[weights]).unwrap();
-        let error = own.require_within_table(&fractions, &[]).unwrap_err();
-        assert!(
-            error.to_string().contains("the weight of column \"a\""),
-            "{error}"
-        );
-
-        let within = vec![vec![2.0 * WEIGHT, -2.0 * RANGE * WEIGHT]];
-        own.require_within_table(&within, &[]).unwrap();
-        for weight in [f64::NAN, 33.0 * WEIGHT] {
-            let beyond = vec![vec![0.0, weight]];
-            let error = own.require_within_table(&beyond, &[]).unwrap_err();
-            assert!(error.to_string().contains("the constant"), "{error}");
-        }
-        // Four steps a unit: forms of 4 and of 28.
-        let rows = [(vec![8, 0], 0), (vec![12, -4], 1)];
-        let own_rows = |count: usize| {
-            let weights = vec![vec![2.0 * WEIGHT, -22.0 * WEIGHT]];
-            own.require_within_table(&weights, &rows[..count])
-        };
-        own_rows(1).unwrap();
-        let error = own_rows(2).unwrap_err();
-        assert!(error.to_string().contains("own row 2"), "{error}");
-    }
-
-    #[test]
-    fn steps_that_leave_nothing_are_refused_before_they_are_run() {
-        let own = training("epochs = 12\nrate = 1.0\npenalty = 0.05");
-        // 24 steps leave 0.29 of a weight, 120 leave 0.0021.
-        Training::require_room(&own.schedule(32).unwrap()).unwrap();
-        let error = Training::require_room(&own.schedule(160).unwrap()).unwrap_err();
-        assert!(matches!(error, TrainingError::Shrinks { .. }), "{error}");
-        let plain = training("epochs = 1000\nrate = 1.0");
-        Training::require_room(&plain.schedule(160).unwrap()).unwrap();
-    }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

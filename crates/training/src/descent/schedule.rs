@@ -4,7 +4,7 @@ use super::{STEPS, Training, WEIGHT};
 use crate::error::TrainingError;
 
 /// Most steps of a training, with those before it: days of them, and what a schedule has memory for.
-const MAX_STEPS: usize = 1_000_000;
+pub(super) const MAX_STEPS: usize = 1_000_000;
 
 /// Microseconds of one thread for a row of a step: a bootstrap, and little else. Measured on a Zen 5 machine
 /// (docs/benchmarks.md); others take up to twice as long.
@@ -25,6 +25,13 @@ pub struct DescentStep {
     pub shrunk_after: f64,
     /// A residual of 1, as a fraction of the torus.
     pub unit: f64,
+}
+
+impl DescentStep {
+    /// A residual of 1 for each of its rows, as a fraction of the torus.
+    pub(super) fn full(&self) -> f64 {
+        self.rows as f64 * self.unit
+    }
 }
 
 impl Training {

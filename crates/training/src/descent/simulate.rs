@@ -236,7 +236,7 @@ pub(super) fn deviation(runs: &[Run]) -> f64 {
 }
 
 /// The table is of half the torus, negated half a torus away.
-fn mirrored(z: f64) -> (f64, f64) {
+pub(super) fn mirrored(z: f64) -> (f64, f64) {
     let z = z - z.round();
     if z >= 0.25 {
         (z - 0.5, -1.0)
@@ -360,7 +360,7 @@ impl Random {
         ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 
-    fn normal(&mut self) -> f64 {
+    pub(super) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }

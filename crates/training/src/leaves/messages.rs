@@ -157,7 +157,8 @@ impl LeafSums {
 
     /// The file's bytes.
     pub fn to_file_bytes(&self) -> Vec<u8> {
-        self.head().to_file_bytes(FrameKind::LeafSums, &self.sums)
+        self.head()
+            .to_file_bytes((FrameKind::LeafSums, VERSION), &self.sums)
     }
 
     /// Reads a file of exactly these bytes. The sums are not looked at.
@@ -165,7 +166,8 @@ impl LeafSums {
     /// # Errors
     /// Bytes that are no sums.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
-        let (head, sums) = WorkHead::read(FrameKind::LeafSums, bytes)?;
+        let kind = (FrameKind::LeafSums, [VERSION].as_slice());
+        let (head, _, sums) = WorkHead::read(kind, bytes)?;
         Ok(Self {
             program: head.program,
             key: head.key,
