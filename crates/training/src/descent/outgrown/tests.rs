@@ -220,7 +220,10 @@ fn runs_that_have_left_the_table_are_refused() {
             continue;
         }
         let [torus, plain, watched] = run(&own, &steps, &owners);
-        if own.require_within_table(&[torus.clone()], &[]).is_err() {
+        if own
+            .require_within_table(std::slice::from_ref(&torus), &[])
+            .is_err()
+        {
             continue;
         }
         let largest = plain
