@@ -3,7 +3,7 @@
 use super::Target;
 use crate::golden;
 use cipherfn_client::frames::decrypt_total;
-use cipherfn_client::training::{decrypt_weights, open};
+use cipherfn_client::training::{decrypt_watched, decrypt_weights, open};
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_frame::file::FrameReader;
@@ -109,7 +109,10 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "training_state",
-        seeds: &["golden/v3/training.state.cfd"],
+        seeds: &[
+            "golden/v3/training.state.cfd",
+            "golden/v3/training.watched.cfd",
+        ],
         run: |bytes| {
             if let Ok(state) = DescentState::from_file_bytes(bytes) {
                 let (program, key) = (state.program, state.key);
@@ -118,6 +121,7 @@ pub const TARGETS: &[Target] = &[
             let (_, secret) = &*STATISTICS;
             let named = (8, Hash::of(bytes));
             drop(decrypt_weights(secret, &PROGRAM, named, bytes));
+            drop(decrypt_watched(secret, &PROGRAM, named, bytes));
         },
         framed: true,
     },

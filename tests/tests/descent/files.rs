@@ -1,15 +1,22 @@
 //! Files of earlier releases keep being read, and are written as they were.
 
 use super::{encrypt_apart, training};
-use cipherfn_client::training::{KeptModel, decrypt_weights};
+use cipherfn_client::training::{
+    KeptModel, RowsEncryption, TrainedRows, decrypt_watched, decrypt_weights,
+};
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::descent::{BatchShape, decrypt_forms};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::training::{Descent, SET, answer_forms, noise, required_parts};
+use cipherfn_scheme::public::PublicKey;
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
+use cipherfn_serving::training::{
+    Descent, SET, answer_forms, noise, required_parts, watch_deviation,
+};
 use cipherfn_tests::golden;
 use cipherfn_training::descent::{
-    DescentStart, DescentState, Forms, FormsQuery, KeptWeights, RowsChunk, StepNoise, Training,
-    mean_square, rows_hash, simulate, synthetic,
+    DescentStart, DescentState, DescentUpload, Forms, FormsQuery, KeptWeights, RowsChunk,
+    StepNoise, Training, mean_square, rows_hash, simulate, synthetic,
 };
 use std::sync::Arc;
 
@@ -94,17 +101,86 @@ fn queries_to_trained_weights_keep_their_bytes() {
     }
 }
 
+/// A state of rows of owners, whose forms are watched, is read and written as it was; of another length it is none.
+#[test]
+fn watched_states_keep_their_bytes() {
+    let bytes = std::fs::read(golden_file("training.watched.cfd")).unwrap();
+    let (training, secret) = (golden_training(), golden_key());
+    let state = DescentState::from_file_bytes(&bytes).unwrap();
+    assert_eq!(state.to_file_bytes(), bytes);
+    let named = TrainedRows {
+        owners: vec![8],
+        name: Hash::of(b"files"),
+    };
+    let watched = decrypt_watched(&secret, &training, named.clone(), &bytes).unwrap();
+    let steps = training.schedule(8).unwrap();
+    let set = secret.parameter_set();
+    let deviation = watch_deviation(set, training.watched_rows(&steps)).unwrap();
+    training
+        .require_watched(&steps, &watched, deviation)
+        .unwrap();
+    let weights = decrypt_weights(&secret, &training, named.clone(), &bytes).unwrap();
+    training.require_within_table(&weights, &[]).unwrap();
+
+    let alone = DescentState {
+        watched: None,
+        ..state.clone()
+    };
+    let error = decrypt_watched(&secret, &training, named.clone(), &alone.to_file_bytes());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("train anew"), "{error}");
+    for length in [0, 8, 2049 * 8 - 1] {
+        let mut short = state.clone();
+        short.watched.as_mut().unwrap().truncate(length);
+        let error = decrypt_watched(&secret, &training, named.clone(), &short.to_file_bytes());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("watched forms"), "{error}");
+    }
+    // Said to have more weights than there are bytes.
+    let mut payload = bytes[HEADER_LEN..].to_vec();
+    payload[88..96].copy_from_slice(&u64::MAX.to_le_bytes());
+    let long = frame::encode(FrameKind::Descent, 2, set.tag(), &payload);
+    DescentState::from_file_bytes(&long).unwrap_err();
+}
+
+/// All of a training's evaluation key.
+fn golden_evaluation_key(secret: &Arc<SecretKey>) -> ExpandedEvaluationKey {
+    let parts = required_parts(secret.parameter_set()).unwrap();
+    let made = |name| EvaluationKey::generate_part(secret, name).unwrap();
+    let mut key = made(parts[0].name).expand().unwrap();
+    for part in &parts[1..] {
+        key.add(&made(part.name)).unwrap();
+    }
+    key
+}
+
+/// Made the file of [`watched_states_keep_their_bytes`], once.
+#[test]
+#[ignore = "writes golden files anew"]
+fn make_golden_watched() {
+    let (training, secret) = (golden_training(), Arc::new(golden_key()));
+    let key = golden_evaluation_key(&secret);
+    let public = Arc::new(PublicKey::generate(&secret).unwrap());
+    let file = public.to_file_bytes();
+    let rows = synthetic(&training, 8);
+    let rows = RowsEncryption::new(public, &training, rows.into(), None).unwrap();
+    let upload = DescentUpload {
+        name: Some(Hash::of(b"files")),
+        public_key: Some(file),
+        ..DescentUpload::from(rows.collect::<Result<Vec<_>, _>>().unwrap())
+    };
+    let mut descent = Descent::new(&training, &key, upload).unwrap();
+    while descent.step(&key).unwrap() {}
+    let state = descent.finish().unwrap();
+    std::fs::write(golden_file("training.watched.cfd"), state).unwrap();
+}
+
 /// Made the files of [`files_keep_their_bytes`], once.
 #[test]
 #[ignore = "writes golden files anew"]
 fn make_golden_files() {
     let (training, secret) = (golden_training(), Arc::new(golden_key()));
-    let parts = required_parts(secret.parameter_set()).unwrap();
-    let made = |name| EvaluationKey::generate_part(&secret, name).unwrap();
-    let mut key = made(parts[0].name).expand().unwrap();
-    for part in &parts[1..] {
-        key.add(&made(part.name)).unwrap();
-    }
+    let key = golden_evaluation_key(&secret);
     let (chunks, _) = encrypt_apart(&secret, &training, &synthetic(&training, 8));
     std::fs::write(golden_file("training.rows.cfd"), chunks[0].to_file_bytes()).unwrap();
     let mut descent = Descent::new(&training, &key, chunks).unwrap();
