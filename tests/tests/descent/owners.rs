@@ -6,6 +6,7 @@ use cipherfn_client::training::{
 };
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::descent::{Batch, BatchShape, Residual, Watch, Weights, encrypt_batch, step};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{ExpandedEvaluationKey, SecretKey};
@@ -16,6 +17,7 @@ use cipherfn_training::descent::{
 };
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What the error says, and what is done to the chunks of all owners.
 type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<RowsChunk>));
@@ -203,6 +205,40 @@ fn trainings_that_have_left_their_table_are_told() {
     assert_eq!((right, is_within), (0.5, true));
     let told = told.unwrap_err();
     assert!(told.contains("part of the forms"), "{told}");
+}
+
+/// A step whose forms are watched beside one whose are not, in turn: how much longer it takes.
+#[test]
+#[ignore = "measures"]
+fn what_watching_costs() {
+    let (secret, key) = keys();
+    let set = secret.parameter_set();
+    let bootstrap = key.bootstrap("bootstrap-precise").unwrap();
+    let shape = BatchShape::new(set, 31).unwrap();
+    for rows in [8, 16, 64] {
+        let plain = vec![vec![1; 31]; rows];
+        let plain: Vec<&[i32]> = plain.iter().map(Vec::as_slice).collect();
+        let batch = encrypt_batch(&secret, &shape, &plain).unwrap();
+        let batch = Batch::read(&shape, &batch).unwrap();
+        let residual = Residual::new(bootstrap.parameters(), |z| z / 1e6, 0.0, true).unwrap();
+        let (mut weights, mut watch) = (Weights::zero(&shape), Watch::none(set));
+        let mut seconds = [0.0, 0.0];
+        for _ in 0..10 {
+            for (seconds, is_watched) in seconds.iter_mut().zip([false, true]) {
+                let watch = is_watched.then_some(&mut watch);
+                let begun = Instant::now();
+                let changed = (&mut weights, watch);
+                step(key, bootstrap, &batch, 0..rows, &residual, changed).unwrap();
+                *seconds += begun.elapsed().as_secs_f64();
+            }
+        }
+        let [alone, watched] = seconds;
+        println!(
+            "{rows} rows: {:.4} of {:.3} s",
+            watched / alone,
+            alone / 10.0
+        );
+    }
 }
 
 /// No owner's rows are missing, incomplete or there twice.
