@@ -5,6 +5,7 @@
 
 mod damage;
 mod jobs;
+mod lost;
 mod trainings;
 
 use super::{

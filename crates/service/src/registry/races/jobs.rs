@@ -75,15 +75,20 @@ impl Owner {
         declared.await.unwrap()
     }
 
+    /// An invocation begins to work on a chunk.
+    pub(super) fn claim(&self, owner: &str) -> ChunkEvent {
+        ChunkEvent::Claim {
+            owner: owner.to_owned(),
+            until: NOW + Duration::from_mins(15),
+        }
+    }
+
     /// What a worker does with the chunk; whether its result counts.
-    async fn work(&self, id: JobId, owner: &str) -> bool {
+    pub(super) async fn work(&self, id: JobId, owner: &str) -> bool {
         let Some(job) = self.registry.job(id).await.unwrap() else {
             return false;
         };
-        let claim = ChunkEvent::Claim {
-            owner: owner.to_owned(),
-            until: NOW + Duration::from_mins(15),
-        };
+        let claim = self.claim(owner);
         let claimed = self.registry.change_chunk(id, 0, &claim, NOW).await;
         let Ok(Chunk::Held { attempt, .. }) = claimed.unwrap() else {
             return false;
@@ -281,10 +286,7 @@ fn nothing_of_a_deleted_job_can_be_reached() {
 fn checkpoints_are_objects_of_their_job() {
     let owner = Owner::new(1);
     let job = job(alone(owner.declare(1)));
-    let claim = ChunkEvent::Claim {
-        owner: "a".to_owned(),
-        until: NOW + Duration::from_mins(15),
-    };
+    let claim = owner.claim("a");
     alone(owner.registry.change_chunk(job.id, 0, &claim, NOW))
         .unwrap()
         .unwrap();
