@@ -270,12 +270,16 @@ impl Jobs {
         match joined {
             // One that was declared before is told of, whatever became of its training: a worker trains on
             // owners' rows for the training's own job alone.
-            Err(refused) if is_new => {
-                self.registry.withdraw_job(job).await?;
-                Err(refused)
-            }
+            Err(refused) if is_new && self.withdraw(job, call).await? => Err(refused),
             _ => Ok(()),
         }
+    }
+
+    /// Takes back a job that its training has not taken; `false` where somebody works on it by now.
+    async fn withdraw(&self, job: &Job, call: &Call) -> Result<bool, Failure> {
+        let detail = "its training did not take the job, which was taken back; declare it again";
+        let problem = Problem::new(ProblemType::JobConflict, detail);
+        Ok(self.registry.withdraw_job(job, problem, call.now).await?)
     }
 }
 

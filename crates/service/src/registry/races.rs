@@ -6,6 +6,7 @@
 mod damage;
 mod jobs;
 mod lost;
+mod totals;
 mod trainings;
 
 use super::{

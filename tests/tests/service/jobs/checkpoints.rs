@@ -12,7 +12,7 @@ use cipherfn_protocol::api::job::{ChunkState, JobId};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_service::bucket::{Bucket, Condition};
 use cipherfn_service::config;
-use cipherfn_service::registry::{Attempt, ChunkEvent, Kept};
+use cipherfn_service::registry::{Attempt, ChunkEvent, Kept, UniqueId};
 use cipherfn_serving::{Progress, Query};
 use cipherfn_tests::Server;
 use serde_json::json;
@@ -198,6 +198,7 @@ async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
         let claim = ChunkEvent::Claim {
             owner: by.owner.clone(),
             until: now,
+            claim: UniqueId::random().expect("random"),
         };
         let claimed = registry.change_chunk(job, 0, &claim, now).await;
         claimed.expect("written").expect("free");

@@ -5,7 +5,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Memory};
 use crate::config::JobRules;
 use crate::registry::{
-    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry,
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry, UniqueId,
 };
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{
@@ -80,6 +80,7 @@ impl Owner {
         ChunkEvent::Claim {
             owner: owner.to_owned(),
             until: NOW + Duration::from_mins(15),
+            claim: UniqueId::random().unwrap(),
         }
     }
 

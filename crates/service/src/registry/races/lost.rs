@@ -2,7 +2,7 @@
 //! read. Every operation must tell its caller what it tells otherwise, and leave the same objects, whichever of its
 //! answers is lost; and so must the same operation again behind that.
 
-mod grants;
+pub(super) mod grants;
 mod interleaved;
 mod jobs;
 mod keys;
@@ -18,8 +18,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 /// A tenant that has a chunk uploaded, and whose key and frame quotas are 2.
-struct World {
-    owner: Owner,
+pub(super) struct World {
+    pub(super) owner: Owner,
     caller: Caller,
     frames: FrameRules,
 }
@@ -28,7 +28,7 @@ struct World {
 type Operation<'w> = Box<dyn Fn() -> String + 'w>;
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let owner = Owner::new(2);
         let caller = Caller {
             registry: owner.registry.clone(),
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    fn registry(&self) -> &Registry<Memory> {
+    pub(super) fn registry(&self) -> &Registry<Memory> {
         &self.owner.registry
     }
 
@@ -78,7 +78,8 @@ impl World {
 
 /// When versions of a model ceased to be live goes by the clock of the bucket.
 fn without_times(document: &mut Value) {
-    for retired in document["retired"].as_array_mut().into_iter().flatten() {
+    let retired = document.get_mut("retired").and_then(Value::as_array_mut);
+    for retired in retired.into_iter().flatten() {
         retired["since"] = Value::Null;
     }
 }

@@ -24,11 +24,11 @@ use cipherfn_protocol::statement::{PublicKey, Signature};
 use std::time::Duration;
 
 const FRAME: FrameId = FrameId::from_bytes([1; 16]);
-const TRAINING: TrainingId = TrainingId::from_bytes([1; 16]);
+pub(in crate::registry::races) const TRAINING: TrainingId = TrainingId::from_bytes([1; 16]);
 const KEY: KeyId = KeyId::from_bytes([9; 16]);
-const OBJECTS: [&[u8]; 2] = [b"north", b"south"];
+pub(in crate::registry::races) const OBJECTS: [&[u8]; 2] = [b"north", b"south"];
 
-fn bob() -> Tenant {
+pub(in crate::registry::races) fn bob() -> Tenant {
     Tenant::of("bob")
 }
 
@@ -60,7 +60,11 @@ fn training(least_owners: Option<u32>) -> TrainingDeclaration {
     }
 }
 
-fn grant_of_training(world: &World, number: u8, least_owners: Option<u32>) -> SignedGrant {
+pub(in crate::registry::races) fn grant_of_training(
+    world: &World,
+    number: u8,
+    least_owners: Option<u32>,
+) -> SignedGrant {
     let declared = training(least_owners);
     let terms = TrainingTerms {
         training: TRAINING,
@@ -74,7 +78,10 @@ fn grant_of_training(world: &World, number: u8, least_owners: Option<u32>) -> Si
     signed(&world.owner.tenant, number, GrantTarget::Training(terms))
 }
 
-fn declared(world: &World, least_owners: Option<u32>) -> JointDeclared {
+pub(in crate::registry::races) fn declared(
+    world: &World,
+    least_owners: Option<u32>,
+) -> JointDeclared {
     let (tenant, rules) = (&world.owner.tenant, &world.owner.rules);
     let declaration = training(least_owners);
     let declared = world
@@ -83,7 +90,7 @@ fn declared(world: &World, least_owners: Option<u32>) -> JointDeclared {
     alone(declared).unwrap()
 }
 
-fn change_training(
+pub(in crate::registry::races) fn change_training(
     world: &World,
     change: impl Fn(&JointTraining) -> Result<JointTraining, GrantRefusal>,
 ) -> Result<JointTraining, GrantRefusal> {
@@ -98,7 +105,12 @@ fn change_told(changed: Result<JointTraining, GrantRefusal>) -> String {
 }
 
 /// Somebody's chunk, uploaded and added by a grant that was offered.
-fn contribute(world: &World, by: &Tenant, grant: &SignedGrant, bytes: &'static [u8]) {
+pub(in crate::registry::races) fn contribute(
+    world: &World,
+    by: &Tenant,
+    grant: &SignedGrant,
+    bytes: &'static [u8],
+) {
     let files = [chunk(bytes)];
     change_training(world, |training| training.offered(grant, NOW)).unwrap();
     change_training(world, |training| training.reserved(grant, by, &files, NOW)).unwrap();
@@ -109,7 +121,7 @@ fn contribute(world: &World, by: &Tenant, grant: &SignedGrant, bytes: &'static [
     .unwrap();
 }
 
-fn upload(world: &World, bytes: &'static [u8]) {
+pub(in crate::registry::races) fn upload(world: &World, bytes: &'static [u8]) {
     let (registry, tenant) = (world.registry(), &world.owner.tenant);
     let life = world.owner.rules.transfer_lifetime;
     let request = registry.upload_request(tenant, TRAINING.into(), chunk(bytes), life);
@@ -120,20 +132,25 @@ fn upload(world: &World, bytes: &'static [u8]) {
     assert_eq!(status, 200);
 }
 
+/// The job over both contributions.
+pub(in crate::registry::races) fn job_of_total(world: &World) -> JobDeclaration {
+    JobDeclaration {
+        kind: JobKind::Train,
+        upload: TRAINING.into(),
+        chunks: OBJECTS.map(chunk).to_vec(),
+        ..world.owner.declaration(1)
+    }
+}
+
 /// A total of two owners, and the job over their contributions, which it has not taken yet.
-fn total(world: &World) -> Job {
+pub(in crate::registry::races) fn total(world: &World) -> Job {
     declared(world, Some(2));
     let owners = [bob(), Tenant::of("carol")];
     for (number, (owner, bytes)) in (1..).zip(owners.iter().zip(OBJECTS)) {
         let grant = grant_of_training(world, number, Some(2));
         contribute(world, owner, &grant, bytes);
     }
-    let declaration = JobDeclaration {
-        kind: JobKind::Train,
-        upload: TRAINING.into(),
-        chunks: OBJECTS.map(chunk).to_vec(),
-        ..world.owner.declaration(1)
-    };
+    let declaration = job_of_total(world);
     let (tenant, rules) = (&world.owner.tenant, &world.owner.rules);
     let declared = world
         .registry()
@@ -145,9 +162,7 @@ fn total(world: &World) -> Job {
 fn trainings_are_declared_and_deleted() {
     whichever_answer_is_lost("declare", |world| Box::new(|| told(declared(world, None))));
     let delete = |world: &World| {
-        let deleted = world
-            .registry()
-            .delete_joint(&world.owner.tenant, TRAINING);
+        let deleted = world.registry().delete_joint(&world.owner.tenant, TRAINING);
         told(alone(deleted).unwrap())
     };
     whichever_answer_is_lost("delete", |world| {
@@ -163,7 +178,9 @@ fn trainings_are_declared_and_deleted() {
 /// A change of a training with one grant that has an address for a chunk.
 fn by_grant(
     least_owners: Option<u32>,
-    change: impl Fn(&JointTraining, &SignedGrant) -> Result<JointTraining, GrantRefusal> + Copy + 'static,
+    change: impl Fn(&JointTraining, &SignedGrant) -> Result<JointTraining, GrantRefusal>
+    + Copy
+    + 'static,
 ) -> impl Fn(&World) -> Operation<'_> {
     move |world| {
         declared(world, least_owners);
@@ -175,9 +192,7 @@ fn by_grant(
         })
         .unwrap();
         upload(world, OBJECTS[0]);
-        Box::new(move || {
-            change_told(change_training(world, |training| change(training, &grant)))
-        })
+        Box::new(move || change_told(change_training(world, |training| change(training, &grant))))
     }
 }
 
@@ -228,9 +243,7 @@ fn owners_rows_are_added_once() {
 fn a_total_is_taken_once() {
     whichever_answer_is_lost("begin", |world| {
         let job = total(world);
-        Box::new(move || {
-            change_told(change_training(world, |training| training.trained_by(&job)))
-        })
+        Box::new(move || change_told(change_training(world, |training| training.trained_by(&job))))
     });
     whichever_answer_is_lost("reopen", |world| {
         let job = total(world);

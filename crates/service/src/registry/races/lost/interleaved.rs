@@ -2,7 +2,6 @@
 
 use super::super::jobs::{Owner, job};
 use super::super::{ORDERS, alone, interleave};
-use crate::bucket::Bucket;
 use futures_util::future::FutureExt;
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -39,6 +39,11 @@ fn happens(owner: &Owner, job: &Job, event: &ChunkEvent) -> String {
     told(alone(owner.registry.change_chunk(job.id, share, event, NOW)).unwrap())
 }
 
+fn withdraw(owner: &Owner, job: &Job) -> String {
+    let withdrawn = owner.registry.withdraw_job(job, problem(), NOW);
+    told(alone(withdrawn).unwrap())
+}
+
 fn claimed(owner: &Owner) -> Job {
     let job = job(alone(owner.declare(1)));
     happens(owner, &job, &owner.claim("a"));
@@ -56,13 +61,12 @@ fn jobs_are_declared_withdrawn_and_deleted() {
         Box::new(move || {
             let told_first = told(alone(world.owner.declare(3)));
             // Room for it, again.
-            let withdrawn = alone(world.owner.registry.withdraw_job(&first));
-            told_first + &told(withdrawn)
+            told_first + &withdraw(&world.owner, &first)
         })
     });
     whichever_answer_is_lost("withdraw", |world| {
         let job = job(alone(world.owner.declare(1)));
-        Box::new(move || told(alone(world.owner.registry.withdraw_job(&job)).unwrap()))
+        Box::new(move || withdraw(&world.owner, &job))
     });
     whichever_answer_is_lost("delete", |world| {
         let job = claimed(&world.owner);
