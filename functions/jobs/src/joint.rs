@@ -4,14 +4,14 @@
 //! is rows under the public key, for this program and key, all of them and in order. What the ciphertexts
 //! hold, nobody but the key holder could tell.
 
-use crate::grants::{changed, signed_grant, stand_of};
+use crate::grants::{changed, once, signed_grant, stand_of};
 use crate::{Jobs, check};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, UploadPurpose};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingList};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
-    GrantRefusal, Granting, Job, JointDeclared, JointTraining, live_program,
+    GrantRefusal, Granting, Job, JobOrder, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_training::TrainingProgram;
@@ -35,10 +35,8 @@ impl Jobs {
         let (name, specs) = (&declaration.program, declaration.specs);
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
-        let checked = self.check_steps((name, specs), version).await?;
-        if let Some(program) = checked {
-            check::joint(&program, &declaration)?;
-        }
+        let program = self.check_steps((name, specs), version).await?;
+        check::joint(program.as_ref(), &declaration)?;
         let declared = self
             .registry
             .declare_joint(tenant, &declaration, &self.rules, call.now)
@@ -122,9 +120,10 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let Revocation { grant, drop_rows } = http::json_body(request)?;
         let before = self.joint(tenant, id, call).await?;
-        let revoked = self
-            .registry
-            .change_joint((tenant, id), |training| training.revoked(grant, drop_rows));
+        let revoked = self.registry.change_joint((tenant, id), |training| {
+            let revoked = training.revoked(grant, drop_rows);
+            once((&before, training), grant, revoked)
+        });
         let training = changed(revoked.await?)?.ok_or_else(|| unknown(id))?;
         // What never became rows, and what ceased to be.
         let pieces = before.held(grant).map(|held| held.pieces.clone());
@@ -246,6 +245,28 @@ impl Jobs {
     ) -> Result<JointTraining, Failure> {
         let training = self.registry.open_joint(tenant, id, call.now).await?;
         Ok(unexpired(training.ok_or_else(|| unknown(id))?, call)?)
+    }
+
+    /// That the training takes a job, if the job's folder is one's: before there is one. One that was declared before
+    /// is told of, whatever became of its training.
+    pub(crate) async fn check_taken(
+        &self,
+        tenant: &Tenant,
+        order: &JobOrder,
+        call: &Call,
+    ) -> Result<(), Failure> {
+        let Some(work) = order.work.uploaded() else {
+            return Ok(());
+        };
+        let id = TrainingId::from(work.upload);
+        if self.registry.joint(tenant, id).await?.is_none()
+            || self.registry.declared_job(tenant, order).await?.is_some()
+        {
+            return Ok(());
+        }
+        let training = self.joint(tenant, id, call).await?;
+        let taken = training.takes_job(&order.work, order.key);
+        Ok(taken.map_err(Problem::from)?)
     }
 
     /// Makes a new job over a training's folder the job of that training; one over any other folder is none. A

@@ -252,6 +252,7 @@ impl Jobs {
         order: &JobOrder,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
+        self.check_taken(tenant, order, call).await?;
         let declared = self
             .registry
             .declare_job(tenant, order, &self.rules, call.now)

@@ -5,7 +5,7 @@ mod tables;
 
 use super::joint::{SIGNS, add};
 use super::training::{RING, left, publish, set};
-use super::{Requests, refusals};
+use super::{Requests, now, refusals};
 use crate::stack::{Stack, name, tenants};
 use cipherfn_client::training::{contribute, error, open};
 use cipherfn_client_http::{OwnSums, Service, ServiceError, public_key_hash};
@@ -18,7 +18,9 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
-use cipherfn_service::registry::Published;
+use cipherfn_service::bucket::{Bucket, Condition};
+use cipherfn_service::registry::{JobDeclared, Published};
+use cipherfn_service::{Tenant, config};
 use cipherfn_serving::training::Total;
 use cipherfn_training::fit::Fit;
 use cipherfn_training::{Contribution, Moments, StatisticsSpec, Sums};
@@ -401,6 +403,53 @@ async fn sums_are_looked_at_before_they_are_in_a_total() {
     refuses_declarations(&stack, &alice).await;
 }
 
+/// A record that says of fewer owners than their grants do: the worker adds nothing. It is made by hand, as nothing in
+/// the service makes one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_adds_no_fewer_owners_than_grants_say() {
+    let stay = spec("stay");
+    let stack = stack("stay", stay.canonical()).await;
+    let alice = Holder::new(&stack, "stay", stay.hash()).await;
+    let grant = alice.grant(1, |_| ()).await;
+    let bob = stack.service_of("bob-token");
+    let sums = own(&alice.contribution(1));
+    bob.add_sums(&grant, &sums).await.expect("added");
+    let chunks = alice.status().await.owners[0].chunks.clone();
+    let (registry, tenant) = (stack.registry(), Tenant::from(alice.declared.tenant));
+    let path = format!("jobs/joint/{tenant}/{}.json", alice.declared.training);
+    let rules = config::JobRules::from_env().expect("the defaults");
+    for (number, least_owners, expected) in [
+        (1, Some(1), "2 owners at least"),
+        (2, None, "without a least number"),
+    ] {
+        let order = alice.job(number, &chunks);
+        let declared = registry.declare_job(&tenant, &order, &rules, now());
+        let JobDeclared::New(job) = declared.await.expect("declared") else {
+            panic!("it is new");
+        };
+        let stored = registry.bucket().get(&path, 1 << 20).await;
+        let stored = stored.expect("an answer").expect("a record");
+        let mut record: serde_json::Value = serde_json::from_slice(&stored.bytes).expect("JSON");
+        record["job"] = serde_json::json!(job.id);
+        match least_owners {
+            Some(least) => record["least_owners"] = serde_json::json!(least),
+            None => drop(
+                record
+                    .as_object_mut()
+                    .and_then(|own| own.remove("least_owners")),
+            ),
+        }
+        let record = record.to_string().into();
+        let written = registry.bucket().put(&path, record, "", Condition::Always);
+        written.await.expect("written");
+        alice.requests.work(job.id, 0).await;
+        let (_, detail) = refusals::problem(&alice.requests.status(job.id).await.states[0]);
+        assert!(detail.contains(expected), "{detail}");
+    }
+    let objects = stack.objects().await;
+    assert!(!objects.iter().any(|key| key.starts_with("results/")));
+}
+
 /// A total says of how many owners it is, a training on rows does not.
 async fn refuses_declarations(stack: &Stack, alice: &Holder<'_>) {
     let training = super::training::program(1);
@@ -415,7 +464,22 @@ async fn refuses_declarations(stack: &Stack, alice: &Holder<'_>) {
         least_owners,
     };
     let stay = alice.specs;
+    // What a later build may have published: nobody here can tell what owners would add.
+    let later = br#"{"format":9}"#;
+    let version = Published {
+        hash: Hash::of(later),
+        bundle: None,
+        specs: later.to_vec().into(),
+        specs_v1: None,
+        report: None,
+        kind: PublishedKind::Program,
+    };
+    stack.publish_version("later", &version, 2).await;
     for (declaration, expected) in [
+        (
+            declared("later", version.hash, Some(2)),
+            "of later is none that this service can read",
+        ),
         (declared("stay", stay, None), "0 owners; a total is"),
         (declared("stay", stay, Some(1)), "1 owners; a total is"),
         (declared("stay", stay, Some(1001)), "of 2 to 1000 at least"),
