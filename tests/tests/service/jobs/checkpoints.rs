@@ -309,8 +309,8 @@ async fn a_declaration_whose_answer_is_lost_is_a_job() {
         assert_eq!((again.status, status_of(&again).job), (200, job));
         let status = alice.settled(job).await;
         alice.check(&status, &rows).await;
-        let deleted = alice.send("DELETE", &format!("/v2/jobs/{job}"), vec![]);
-        assert_eq!(deleted.await.status, 204);
+        let target = format!("/v2/jobs/{job}");
+        assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
         assert_eq!(alice.objects_of_jobs().await, Vec::<String>::new());
     }
 }

@@ -253,7 +253,8 @@ async fn owners_sums_are_added_by_a_service() {
 
     alice.service.delete_job(job).await.expect("deleted");
     let without = refused(alice.service.total(&alice.status().await).await);
-    assert_eq!(without.kind, ProblemType::UploadMissing);
+    assert_eq!(without.kind, ProblemType::JobConflict);
+    assert!(without.detail.contains(&job.to_string()), "{without:?}");
     let deleted = alice.service.delete_training(alice.declared.training);
     deleted.await.expect("deleted");
     assert_eq!(left(&stack).await, Vec::<String>::new());
@@ -443,7 +444,8 @@ async fn a_worker_adds_no_fewer_owners_than_grants_say() {
         let written = registry.bucket().put(&path, record, "", Condition::Always);
         written.await.expect("written");
         alice.requests.work(job.id, 0).await;
-        let (_, detail) = refusals::problem(&alice.requests.status(job.id).await.states[0]);
+        let failed = alice.requests.status(job.id).await;
+        let (_, detail) = refusals::problem(&failed.states[0]);
         assert!(detail.contains(expected), "{detail}");
     }
     let objects = stack.objects().await;
