@@ -247,38 +247,36 @@ impl Jobs {
         Ok(unexpired(training.ok_or_else(|| unknown(id))?, call)?)
     }
 
-    /// That the training takes a job, if the job's folder is one's: before there is one. One that was declared before
-    /// is told of, whatever became of its training.
-    pub(crate) async fn check_taken(
+    /// Whether a job is over a training's folder. That the training takes it is looked at before there is one; a job
+    /// that was declared before is told of, whatever became of its training.
+    pub(crate) async fn is_of_training(
         &self,
         tenant: &Tenant,
         order: &JobOrder,
         call: &Call,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let Some(work) = order.work.uploaded() else {
-            return Ok(());
+            return Ok(false);
         };
         let id = TrainingId::from(work.upload);
-        if self.registry.joint(tenant, id).await?.is_none()
-            || self.registry.declared_job(tenant, order).await?.is_some()
-        {
-            return Ok(());
+        if self.registry.joint(tenant, id).await?.is_none() {
+            return Ok(false);
         }
-        let training = self.joint(tenant, id, call).await?;
-        let taken = training.takes_job(&order.work, order.key);
-        Ok(taken.map_err(Problem::from)?)
+        if self.registry.declared_job(tenant, order).await?.is_none() {
+            let training = self.joint(tenant, id, call).await?;
+            let taken = training.takes_job(&order.work, order.key);
+            taken.map_err(Problem::from)?;
+        }
+        Ok(true)
     }
 
-    /// Makes a new job over a training's folder the job of that training; one over any other folder is none. A
-    /// job that the training does not take is taken back.
+    /// Makes a job over a training's folder the job of that training. A new one that the training does not take
+    /// is taken back.
     pub(crate) async fn join(&self, job: &Job, is_new: bool, call: &Call) -> Result<(), Failure> {
         let Some(work) = job.work.uploaded() else {
             return Ok(());
         };
         let (tenant, id) = (&job.tenant, TrainingId::from(work.upload));
-        if self.registry.joint(tenant, id).await?.is_none() {
-            return Ok(());
-        }
         let joined = match self.joint(tenant, id, call).await {
             Ok(_) => {
                 let change = self

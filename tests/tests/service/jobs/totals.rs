@@ -1,11 +1,12 @@
 //! Totals of sums of several tenants: each encrypts its own under the key holder's public key and contributes them
 //! by a grant; the service adds; the key holder gets the total, once, and nothing else.
 
+mod few;
 mod tables;
 
 use super::joint::{SIGNS, add};
 use super::training::{RING, left, publish, set};
-use super::{Requests, now, refusals};
+use super::{Requests, refusals};
 use crate::stack::{Stack, name, tenants};
 use cipherfn_client::training::{contribute, error, open};
 use cipherfn_client_http::{OwnSums, Service, ServiceError, public_key_hash};
@@ -18,9 +19,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
-use cipherfn_service::bucket::{Bucket, Condition};
-use cipherfn_service::registry::{JobDeclared, Published};
-use cipherfn_service::{Tenant, config};
+use cipherfn_service::registry::Published;
 use cipherfn_serving::training::Total;
 use cipherfn_training::fit::Fit;
 use cipherfn_training::{Contribution, Moments, StatisticsSpec, Sums};
@@ -402,54 +401,6 @@ async fn sums_are_looked_at_before_they_are_in_a_total() {
     let many = many.expect_err("too many").to_string();
     assert!(many.contains("51 rows, and the grant allows 50"), "{many}");
     refuses_declarations(&stack, &alice).await;
-}
-
-/// A record that says of fewer owners than their grants do: the worker adds nothing. It is made by hand, as nothing in
-/// the service makes one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_adds_no_fewer_owners_than_grants_say() {
-    let stay = spec("stay");
-    let stack = stack("stay", stay.canonical()).await;
-    let alice = Holder::new(&stack, "stay", stay.hash()).await;
-    let grant = alice.grant(1, |_| ()).await;
-    let bob = stack.service_of("bob-token");
-    let sums = own(&alice.contribution(1));
-    bob.add_sums(&grant, &sums).await.expect("added");
-    let chunks = alice.status().await.owners[0].chunks.clone();
-    let (registry, tenant) = (stack.registry(), Tenant::from(alice.declared.tenant));
-    let path = format!("jobs/joint/{tenant}/{}.json", alice.declared.training);
-    let rules = config::JobRules::from_env().expect("the defaults");
-    for (number, least_owners, expected) in [
-        (1, Some(1), "2 owners at least"),
-        (2, None, "without a least number"),
-    ] {
-        let order = alice.job(number, &chunks);
-        let declared = registry.declare_job(&tenant, &order, &rules, now());
-        let JobDeclared::New(job) = declared.await.expect("declared") else {
-            panic!("it is new");
-        };
-        let stored = registry.bucket().get(&path, 1 << 20).await;
-        let stored = stored.expect("an answer").expect("a record");
-        let mut record: serde_json::Value = serde_json::from_slice(&stored.bytes).expect("JSON");
-        record["job"] = serde_json::json!(job.id);
-        match least_owners {
-            Some(least) => record["least_owners"] = serde_json::json!(least),
-            None => drop(
-                record
-                    .as_object_mut()
-                    .and_then(|own| own.remove("least_owners")),
-            ),
-        }
-        let record = record.to_string().into();
-        let written = registry.bucket().put(&path, record, "", Condition::Always);
-        written.await.expect("written");
-        alice.requests.work(job.id, 0).await;
-        let failed = alice.requests.status(job.id).await;
-        let (_, detail) = refusals::problem(&failed.states[0]);
-        assert!(detail.contains(expected), "{detail}");
-    }
-    let objects = stack.objects().await;
-    assert!(!objects.iter().any(|key| key.starts_with("results/")));
 }
 
 /// A total says of how many owners it is, a training on rows does not.

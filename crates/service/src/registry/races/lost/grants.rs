@@ -245,28 +245,33 @@ fn a_total_is_taken_once() {
         let job = total(world);
         Box::new(move || change_told(change_training(world, |training| training.trained_by(&job))))
     });
-    whichever_answer_is_lost("reopen", |world| {
-        let job = total(world);
-        change_training(world, |training| training.trained_by(&job)).unwrap();
-        let by = Attempt {
+    let fail = ChunkEvent::Fail {
+        by: Attempt {
             number: 1,
             owner: "a".to_owned(),
-        };
-        let fail = ChunkEvent::Fail {
-            by,
-            problem: Problem::new(ProblemType::StorageUnavailable, "why"),
-        };
-        for event in [world.owner.claim("a"), fail] {
+        },
+        problem: Problem::new(ProblemType::StorageUnavailable, "why"),
+    };
+    whichever_answer_is_lost("reopen", reopen(1, Some(fail)));
+    whichever_answer_is_lost("reopen what has run out", reopen(3, None));
+}
+
+/// What there is of a training whose job was begun so often and then failed, or let its last lease run out.
+fn reopen(times: usize, then: Option<ChunkEvent>) -> impl Fn(&World) -> Operation<'_> {
+    move |world| {
+        let job = total(world);
+        change_training(world, |training| training.trained_by(&job)).unwrap();
+        let claims = (0..times).map(|_| world.owner.claim("a"));
+        for event in claims.chain(then.clone()) {
             let happened = world.registry().change_chunk(job.id, 0, &event, NOW);
             alone(happened).unwrap().unwrap();
         }
-        Box::new(|| {
-            let opened = world
-                .registry()
-                .open_joint(&world.owner.tenant, TRAINING, NOW);
-            told(alone(opened).unwrap())
+        let late = NOW + Duration::from_mins(15);
+        Box::new(move || {
+            let (tenant, registry) = (&world.owner.tenant, world.registry());
+            told(alone(registry.open_joint(tenant, TRAINING, late)).unwrap())
         })
-    });
+    }
 }
 
 fn frame(world: &World) -> StoredFrame {

@@ -119,6 +119,12 @@ fn whatever_happens_to_a_chunk_has_happened_once() {
         }
         Box::new(move || happens(&world.owner, &job, &release(3)))
     });
+    whichever_answer_is_lost("take back", |world| {
+        let job = job(alone(world.owner.declare(1)));
+        let problem = problem();
+        let event = ChunkEvent::Withdraw { problem };
+        Box::new(move || happens(&world.owner, &job, &event))
+    });
     let fail = ChunkEvent::Fail {
         by: by(1),
         problem: problem(),
