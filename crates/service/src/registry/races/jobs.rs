@@ -75,21 +75,12 @@ impl Owner {
         declared.await.unwrap()
     }
 
-    /// An invocation begins to work on a chunk.
-    pub(super) fn claim(&self, owner: &str) -> ChunkEvent {
-        ChunkEvent::Claim {
-            owner: owner.to_owned(),
-            until: NOW + Duration::from_mins(15),
-            claim: UniqueId::random().unwrap(),
-        }
-    }
-
     /// What a worker does with the chunk; whether its result counts.
     pub(super) async fn work(&self, id: JobId, owner: &str) -> bool {
         let Some(job) = self.registry.job(id).await.unwrap() else {
             return false;
         };
-        let claim = self.claim(owner);
+        let claim = claim(owner);
         let claimed = self.registry.change_chunk(id, 0, &claim, NOW).await;
         let Ok(Chunk::Held { attempt, .. }) = claimed.unwrap() else {
             return false;
@@ -130,6 +121,15 @@ pub(super) fn chunk(bytes: &[u8]) -> ChunkFile {
     ChunkFile {
         bytes: bytes.len() as u64,
         sha256: sha256(bytes),
+    }
+}
+
+/// An invocation begins to work on a chunk.
+pub(super) fn claim(owner: &str) -> ChunkEvent {
+    ChunkEvent::Claim {
+        owner: owner.to_owned(),
+        until: NOW + Duration::from_mins(15),
+        claim: UniqueId::random().unwrap(),
     }
 }
 
@@ -287,7 +287,7 @@ fn nothing_of_a_deleted_job_can_be_reached() {
 fn checkpoints_are_objects_of_their_job() {
     let owner = Owner::new(1);
     let job = job(alone(owner.declare(1)));
-    let claim = owner.claim("a");
+    let claim = claim("a");
     alone(owner.registry.change_chunk(job.id, 0, &claim, NOW))
         .unwrap()
         .unwrap();

@@ -1,7 +1,7 @@
 //! Totals of owners' sums and their jobs: one result, of all contributions, or a way to it. Two totals that differ by
 //! an owner would be that owner's sums.
 
-use super::jobs::chunk;
+use super::jobs::{chunk, claim};
 use super::lost::World;
 use super::lost::grants::{
     OBJECTS, TRAINING, bob, change_training, contribute, declared, grant_of_training, job_of_total,
@@ -99,7 +99,7 @@ fn a_total_that_was_opened_again_has_no_result_of_its_former_job() {
         let registry = world.registry();
         change_training(&world, |training| training.trained_by(&job)).unwrap();
         for _ in 0..3 {
-            let claim = world.owner.claim("a");
+            let claim = claim("a");
             let claimed = registry.change_chunk(job.id, 0, &claim, NOW);
             alone(claimed).unwrap().unwrap();
         }

@@ -1,6 +1,6 @@
 //! Frames and trainings that others add to.
 
-use super::super::jobs::{chunk, job};
+use super::super::jobs::{chunk, claim, job};
 use super::super::{NOW, alone};
 use super::{Operation, World, told, whichever_answer_is_lost};
 use crate::Tenant;
@@ -261,7 +261,7 @@ fn reopen(times: usize, then: Option<ChunkEvent>) -> impl Fn(&World) -> Operatio
     move |world| {
         let job = total(world);
         change_training(world, |training| training.trained_by(&job)).unwrap();
-        let claims = (0..times).map(|_| world.owner.claim("a"));
+        let claims = (0..times).map(|_| claim("a"));
         for event in claims.chain(then.clone()) {
             let happened = world.registry().change_chunk(job.id, 0, &event, NOW);
             alone(happened).unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! What others do between a change whose answer is lost and the second time that it is asked for.
 
-use super::super::jobs::{Owner, job};
+use super::super::jobs::{Owner, claim, job};
 use super::super::{NOW, ORDERS, alone, interleave};
 use crate::registry::{Attempt, Chunk, Input, Kept};
 use bytes::Bytes;
@@ -43,11 +43,11 @@ fn what_somebody_goes_on_from_is_kept() {
     for seed in 0..ORDERS {
         let owner = Owner::new(1);
         let job = job(alone(owner.declare(1)));
-        let claim = |owner: &Owner| {
-            let (registry, claim) = (owner.registry.clone(), owner.claim("a"));
+        let begin = |owner: &Owner| {
+            let (registry, claim) = (owner.registry.clone(), claim("a"));
             async move { registry.change_chunk(job.id, 0, &claim, NOW).await }
         };
-        alone(claim(&owner)).unwrap().unwrap();
+        alone(begin(&owner)).unwrap().unwrap();
         // The object, then what names it.
         owner.registry.bucket().lose_answer(2);
         let by = Attempt {
@@ -63,7 +63,7 @@ fn what_somebody_goes_on_from_is_kept() {
             let saved = owner.registry.save((&job, 0), &by, (None, kept), NOW);
             saved.await.unwrap().ok();
         };
-        let take_over = claim(&owner).map(|claimed| drop(claimed.unwrap().unwrap()));
+        let take_over = begin(&owner).map(|claimed| drop(claimed.unwrap().unwrap()));
         interleave(seed, vec![save.boxed(), take_over.boxed()], || ());
         let chunks = alone(owner.registry.chunks(&job, 0..1, NOW)).unwrap();
         let Some(Chunk::Held { checkpoint, .. }) = chunks[0] else {

@@ -1,6 +1,6 @@
 //! Jobs and their chunks.
 
-use super::super::jobs::{Owner, chunk, job};
+use super::super::jobs::{Owner, chunk, claim, job};
 use super::super::{NOW, alone};
 use super::{Operation, World, told, whichever_answer_is_lost};
 use crate::registry::{Attempt, Checkpoint, ChunkEvent, Job, Kept, Share};
@@ -46,7 +46,7 @@ fn withdraw(owner: &Owner, job: &Job) -> String {
 
 fn claimed(owner: &Owner) -> Job {
     let job = job(alone(owner.declare(1)));
-    happens(owner, &job, &owner.claim("a"));
+    happens(owner, &job, &claim("a"));
     job
 }
 
@@ -90,14 +90,14 @@ fn event(event: ChunkEvent) -> impl Fn(&World) -> Operation<'_> {
 fn whatever_happens_to_a_chunk_has_happened_once() {
     whichever_answer_is_lost("claim", |world| {
         let job = job(alone(world.owner.declare(1)));
-        let claim = world.owner.claim("a");
+        let claim = claim("a");
         Box::new(move || happens(&world.owner, &job, &claim))
     });
     // The last attempt: taken for one that had ended, the chunk would have failed.
     whichever_answer_is_lost("claim for the last time", |world| {
         let job = claimed(&world.owner);
-        happens(&world.owner, &job, &world.owner.claim("a"));
-        let claim = world.owner.claim("a");
+        happens(&world.owner, &job, &claim("a"));
+        let claim = claim("a");
         Box::new(move || happens(&world.owner, &job, &claim))
     });
     let save = ChunkEvent::Save {
@@ -115,7 +115,7 @@ fn whatever_happens_to_a_chunk_has_happened_once() {
     whichever_answer_is_lost("release for the last time", |world| {
         let job = claimed(&world.owner);
         for _ in 0..2 {
-            happens(&world.owner, &job, &world.owner.claim("a"));
+            happens(&world.owner, &job, &claim("a"));
         }
         Box::new(move || happens(&world.owner, &job, &release(3)))
     });

