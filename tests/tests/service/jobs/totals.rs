@@ -2,12 +2,13 @@
 //! by a grant; the service adds; the key holder gets the total, once, and nothing else.
 
 mod few;
+mod lost;
 mod tables;
 
 use super::joint::{SIGNS, add};
 use super::training::{RING, left, publish, set};
 use super::{Requests, refusals};
-use crate::stack::{Stack, name, tenants};
+use crate::stack::{Setup, Stack, name, tenants};
 use cipherfn_client::training::{contribute, error, open};
 use cipherfn_client_http::{OwnSums, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
@@ -19,6 +20,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
+use cipherfn_service::bucket::Bucket;
 use cipherfn_service::registry::Published;
 use cipherfn_serving::training::Total;
 use cipherfn_training::fit::Fit;
@@ -122,6 +124,14 @@ impl<'a> Holder<'a> {
         status.expect("a status")
     }
 
+    /// A document of the bucket.
+    async fn stored(&self, key: &str) -> serde_json::Value {
+        let registry = self.requests.stack.registry();
+        let stored = registry.bucket().get(key, 1 << 20).await;
+        let stored = stored.expect("an answer").expect("a document");
+        serde_json::from_slice(&stored.bytes).expect("JSON")
+    }
+
     async fn revoke(&self, grant: &SignedGrant) -> TrainingStatus {
         let revocation = Revocation {
             grant: grant.grant.id,
@@ -161,8 +171,16 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Problem {
 }
 
 async fn stack(program: &str, specs: &[u8]) -> Stack {
+    stack_with((program, specs), |_| ()).await
+}
+
+async fn stack_with((program, specs): (&str, &[u8]), change: impl FnOnce(&mut Setup)) -> Stack {
     let names = ["alice", "bob", "carol", "dave"];
-    let stack = Stack::start(|setup| setup.authorizer = tenants(&names)).await;
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&names);
+        change(setup);
+    })
+    .await;
     let version = Published {
         hash: Hash::of(specs),
         bundle: None,

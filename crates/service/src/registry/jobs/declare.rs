@@ -152,8 +152,8 @@ impl<B: Bucket> Registry<B> {
     /// Takes back a job that is all of one chunk, as trainings are, before anybody works on it; `false` where
     /// somebody does: who declared the same meanwhile was told of it. What was uploaded stays.
     ///
-    /// The chunk fails first, and stays as long as the bucket keeps records: whoever was told of the job hears
-    /// that it has no result, and the training that has taken it meanwhile takes another one.
+    /// The chunk fails first, and its document stays as long as the bucket keeps records: no worker begins it, and
+    /// the training that has taken the job meanwhile takes another one.
     pub async fn withdraw_job(
         &self,
         job: &Job,

@@ -30,9 +30,7 @@ async fn a_worker_adds_no_fewer_owners_than_grants_say() {
         let JobDeclared::New(job) = declared.await.expect("declared") else {
             panic!("it is new");
         };
-        let stored = registry.bucket().get(&path, 1 << 20).await;
-        let stored = stored.expect("an answer").expect("a record");
-        let mut record: serde_json::Value = serde_json::from_slice(&stored.bytes).expect("JSON");
+        let mut record = alice.stored(&path).await;
         record["job"] = serde_json::json!(job.id);
         match least_owners {
             Some(least) => record["least_owners"] = serde_json::json!(least),
