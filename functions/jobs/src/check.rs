@@ -74,14 +74,21 @@ pub(crate) fn training(declaration: &JobDeclaration) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A program must be one that several owners can add to. A total of sums is of two owners at least: that of one is
+/// A program must be one that can be read, and that several owners can add to. A total of sums is of two owners at least: that of one is
 /// its sums.
 pub(crate) fn joint(
-    program: &TrainingProgram,
+    program: Option<&TrainingProgram>,
     declaration: &TrainingDeclaration,
 ) -> Result<(), Problem> {
     let name = &declaration.program;
     let refused = |detail| Err(Problem::new(ProblemType::MalformedRequest, detail));
+    let Some(program) = program else {
+        // Nobody could tell what owners may add, nor whether it says of how many it is.
+        return refused(format!(
+            "program: version {} of {name} is none that this service can read; compile it again (compile-training) and publish that, or declare the training at a newer service",
+            declaration.specs.short()
+        ));
+    };
     match program {
         TrainingProgram::Leaves(_) => {
             return refused(format!(

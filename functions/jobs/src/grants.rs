@@ -9,7 +9,7 @@ use crate::{Jobs, check};
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::schema::{MAX_COLUMNS, Rows, Schema, SchemaError};
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
-use cipherfn_protocol::api::grant::{GrantTarget, GrantedColumns, SignedGrant};
+use cipherfn_protocol::api::grant::{GrantId, GrantTarget, GrantedColumns, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::UploadPurpose;
 use cipherfn_protocol::api::{Problem, ProblemType};
@@ -64,9 +64,10 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let Revocation { grant, drop_rows } = http::json_body(request)?;
         let before = self.frame(tenant, id, call).await?;
-        let revoked = self
-            .registry
-            .change_frame((tenant, id), |frame| frame.revoked(grant, drop_rows));
+        let revoked = self.registry.change_frame((tenant, id), |frame| {
+            let revoked = frame.revoked(grant, drop_rows);
+            once((&before, frame), grant, revoked)
+        });
         let frame = changed(revoked.await?)?.ok_or_else(|| unknown_frame(id))?;
         // What never became rows, and what ceased to be.
         let pieces = before.held(grant).map(|held| held.pieces.clone());
@@ -240,6 +241,19 @@ pub(crate) fn signed_grant(request: &Request) -> Result<SignedGrant, Failure> {
 /// What a change that grants allow or not has led to.
 pub(crate) fn changed<T>(change: Option<Result<T, GrantRefusal>>) -> Result<Option<T>, Problem> {
     change.transpose().map_err(Problem::from)
+}
+
+/// A revocation of a grant that was there before: gone by now it is revoked, by this call, where storage lost the
+/// answer, or by another one.
+pub(crate) fn once<G: Granting>(
+    (before, now): (&G, &G),
+    grant: GrantId,
+    revoked: Result<G, GrantRefusal>,
+) -> Result<G, GrantRefusal> {
+    match revoked {
+        Err(GrantRefusal::Unknown) if before.held(grant).is_some() => Ok(now.clone()),
+        revoked => revoked,
+    }
 }
 
 /// Where a grant stands, for whoever has used it.

@@ -4,14 +4,14 @@
 //! is rows under the public key, for this program and key, all of them and in order. What the ciphertexts
 //! hold, nobody but the key holder could tell.
 
-use crate::grants::{changed, signed_grant, stand_of};
+use crate::grants::{changed, once, signed_grant, stand_of};
 use crate::{Jobs, check};
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{ChunkFile, MAX_UPLOADS, UploadPurpose};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingList};
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_service::registry::{
-    GrantRefusal, Granting, Job, JointDeclared, JointTraining, live_program,
+    GrantRefusal, Granting, Job, JobOrder, JointDeclared, JointTraining, live_program,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_training::TrainingProgram;
@@ -35,10 +35,8 @@ impl Jobs {
         let (name, specs) = (&declaration.program, declaration.specs);
         let program = self.registry.model(name).await?;
         let version = live_program(program.as_ref(), name, specs)?;
-        let checked = self.check_steps((name, specs), version).await?;
-        if let Some(program) = checked {
-            check::joint(&program, &declaration)?;
-        }
+        let program = self.check_steps((name, specs), version).await?;
+        check::joint(program.as_ref(), &declaration)?;
         let declared = self
             .registry
             .declare_joint(tenant, &declaration, &self.rules, call.now)
@@ -122,9 +120,10 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let Revocation { grant, drop_rows } = http::json_body(request)?;
         let before = self.joint(tenant, id, call).await?;
-        let revoked = self
-            .registry
-            .change_joint((tenant, id), |training| training.revoked(grant, drop_rows));
+        let revoked = self.registry.change_joint((tenant, id), |training| {
+            let revoked = training.revoked(grant, drop_rows);
+            once((&before, training), grant, revoked)
+        });
         let training = changed(revoked.await?)?.ok_or_else(|| unknown(id))?;
         // What never became rows, and what ceased to be.
         let pieces = before.held(grant).map(|held| held.pieces.clone());
@@ -248,16 +247,36 @@ impl Jobs {
         Ok(unexpired(training.ok_or_else(|| unknown(id))?, call)?)
     }
 
-    /// Makes a new job over a training's folder the job of that training; one over any other folder is none. A
-    /// job that the training does not take is taken back.
+    /// Whether a job is over a training's folder. That the training takes it is looked at before there is one; a job
+    /// that was declared before is told of, whatever became of its training.
+    pub(crate) async fn is_of_training(
+        &self,
+        tenant: &Tenant,
+        order: &JobOrder,
+        call: &Call,
+    ) -> Result<bool, Failure> {
+        let Some(work) = order.work.uploaded() else {
+            return Ok(false);
+        };
+        let id = TrainingId::from(work.upload);
+        if self.registry.joint(tenant, id).await?.is_none() {
+            return Ok(false);
+        }
+        if self.registry.declared_job(tenant, order).await?.is_none() {
+            let training = self.joint(tenant, id, call).await?;
+            let taken = training.takes_job(&order.work, order.key);
+            taken.map_err(Problem::from)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes a job over a training's folder the job of that training. A new one that the training does not take
+    /// is taken back.
     pub(crate) async fn join(&self, job: &Job, is_new: bool, call: &Call) -> Result<(), Failure> {
         let Some(work) = job.work.uploaded() else {
             return Ok(());
         };
         let (tenant, id) = (&job.tenant, TrainingId::from(work.upload));
-        if self.registry.joint(tenant, id).await?.is_none() {
-            return Ok(());
-        }
         let joined = match self.joint(tenant, id, call).await {
             Ok(_) => {
                 let change = self
@@ -270,12 +289,16 @@ impl Jobs {
         match joined {
             // One that was declared before is told of, whatever became of its training: a worker trains on
             // owners' rows for the training's own job alone.
-            Err(refused) if is_new => {
-                self.registry.withdraw_job(job).await?;
-                Err(refused)
-            }
+            Err(refused) if is_new && self.withdraw(job, call).await? => Err(refused),
             _ => Ok(()),
         }
+    }
+
+    /// Takes back a job that its training has not taken; `false` where somebody works on it by now.
+    async fn withdraw(&self, job: &Job, call: &Call) -> Result<bool, Failure> {
+        let detail = "its training did not take the job, which was taken back; declare it again";
+        let problem = Problem::new(ProblemType::JobConflict, detail);
+        Ok(self.registry.withdraw_job(job, problem, call.now).await?)
     }
 }
 

@@ -252,6 +252,7 @@ impl Jobs {
         order: &JobOrder,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
+        let is_of_training = self.is_of_training(tenant, order, call).await?;
         let declared = self
             .registry
             .declare_job(tenant, order, &self.rules, call.now)
@@ -263,7 +264,9 @@ impl Jobs {
         };
         let job = unexpired(job, call)?;
         let is_new = status == StatusCode::CREATED;
-        self.join(&job, is_new, call).await?;
+        if is_of_training {
+            self.join(&job, is_new, call).await?;
+        }
         let free = self.free_shares(&job, is_new, call);
         self.dispatch.start(job.id, &free.await?).await?;
         self.status(status, &job, 0, call).await

@@ -29,7 +29,7 @@ use cipherfn_answering::Answering;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{Function, Problem, ProblemType};
 use cipherfn_service::registry::{
-    Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share, SharedQuery, Work as Order,
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share, SharedQuery, UniqueId, Work as Order,
 };
 use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
@@ -188,7 +188,9 @@ impl Worker {
                 Task::Whole | Task::Added(..) => None,
             },
         };
+        let claim = UniqueId::random().map_err(|error| told(error.into()))?;
         let claim = ChunkEvent::Claim {
+            claim,
             owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
             until: call.time() + Duration::from_secs(call.remaining().as_secs() + 2),

@@ -40,8 +40,24 @@ impl Owners {
         Ok(())
     }
 
-    /// The same of a chunk that can be nothing but an owner's.
-    pub(crate) fn check_added(&self, (number, chunk): (usize, ChunkFile)) -> Result<(), Problem> {
+    /// That sums may be added: all of them are what owners have contributed to the total whose job this is, and they
+    /// are of as many owners as each of them was told. That was looked at when the job was taken; here it is looked at
+    /// by who adds.
+    pub(crate) fn check_total(&self, order: &UploadedWork) -> Result<(), Problem> {
+        for chunk in order.chunks.iter().copied().enumerate() {
+            self.check_added(chunk)?;
+        }
+        match &self.training {
+            Some(training) if training.least_owners.is_some() => Ok(training.is_whole(order)?),
+            _ => {
+                let detail = "the training was declared without a least number of owners, and a total of sums has one; declare another one (POST /v2/trainings, least_owners)";
+                Err(Problem::new(ProblemType::MalformedRows, detail))
+            }
+        }
+    }
+
+    /// That a chunk is an owner's which was added.
+    fn check_added(&self, (number, chunk): (usize, ChunkFile)) -> Result<(), Problem> {
         let is_added = |training: &JointTraining| training.trains(self.job, chunk);
         if self.training.as_ref().is_some_and(is_added) {
             return Ok(());

@@ -66,8 +66,8 @@ async fn add(
     (order, owners): (&UploadedWork, &Owners),
     work: &mut Work<'_>,
 ) -> Result<End, Failure> {
-    for (number, chunk) in order.chunks.iter().enumerate() {
-        owners.check_added((number, *chunk))?;
+    owners.check_total(order)?;
+    for number in 0..order.chunks.len() {
         total.add((number, &work.uploaded(number).await?))?;
     }
     work.finish(total.finish()?).await

@@ -27,6 +27,8 @@ struct Contents {
     uploads: BTreeMap<String, (String, BTreeMap<u32, Bytes>)>,
     grants: Vec<Grant>,
     begun: usize,
+    /// How many changes there are until one whose answer is lost; 0 where none is.
+    until_lost: usize,
 }
 
 /// What a presigned request may do.
@@ -62,6 +64,34 @@ impl Memory {
                 }
                 None => 404,
             },
+        }
+    }
+
+    /// Loses the answer of the `number`-th write or deletion from now on that takes effect, from 1: it is
+    /// asked for once more, as S3's client does, and what is said then is the answer.
+    pub fn lose_answer(&self, number: usize) {
+        self.contents().until_lost = number;
+    }
+
+    /// Whether an answer is still to be lost.
+    pub fn is_to_lose(&self) -> bool {
+        self.contents().until_lost > 0
+    }
+
+    /// Makes a change; `None` or `false` is the answer of one that did not take effect.
+    async fn change<T: Default + PartialEq>(&self, change: impl Fn(&mut Contents) -> T) -> T {
+        let first = |contents: &mut Contents| {
+            let answer = change(contents);
+            let is_lost = answer != T::default() && contents.until_lost == 1;
+            if answer != T::default() {
+                contents.until_lost = contents.until_lost.saturating_sub(1);
+            }
+            (answer, is_lost)
+        };
+        match self.take_effect(first).await {
+            (answer, false) => answer,
+            // Others may come between.
+            (_, true) => self.take_effect(change).await,
         }
     }
 
@@ -152,9 +182,9 @@ impl Bucket for Memory {
                 Condition::Absent => !contents.objects.contains_key(key),
                 Condition::Unchanged(etag) => contents.etag(key).as_ref() == Some(etag),
             };
-            holds.then(|| contents.write(key, bytes))
+            holds.then(|| contents.write(key, bytes.clone()))
         };
-        Ok(self.take_effect(put).await)
+        Ok(self.change(put).await)
     }
 
     async fn delete(&self, key: &str, unchanged: Option<&Etag>) -> Result<bool, StorageError> {
@@ -165,7 +195,7 @@ impl Bucket for Memory {
             }
             holds
         };
-        Ok(self.take_effect(delete).await)
+        Ok(self.change(delete).await)
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectEntry>, StorageError> {
@@ -266,7 +296,7 @@ impl Bucket for Memory {
             contents.write(key, bytes.into());
             Some(())
         };
-        Ok(self.take_effect(join).await.is_some())
+        Ok(self.change(join).await.is_some())
     }
 
     async fn abort(&self, _key: &str, upload: &UploadId) -> Result<(), StorageError> {

@@ -1,6 +1,7 @@
 //! JSON documents of several formats, read with what it takes to write over them.
 
-use crate::bucket::{Bucket, Condition, Etag, StorageError};
+use crate::bucket::{Bucket, Condition, Etag, Range, StorageError};
+use bytes::Bytes;
 use cipherfn_protocol::versions::{Versions, json_version};
 
 /// Largest document that is read, in bytes.
@@ -118,6 +119,11 @@ pub(super) async fn read<T: Document>(
 }
 
 /// Writes a document; `None` where the condition did not hold.
+///
+/// Storage may write, lose its answer and be asked again, and then it refuses, as what is there is no longer what was
+/// read. So what lies there already is written, whoever wrote it: of two that make equal documents of one state each
+/// has what it wanted. Where only one of them may (a chunk is claimed, a name is taken), the documents have a random
+/// id in them.
 pub(super) async fn write<T: Document>(
     bucket: &impl Bucket,
     key: &str,
@@ -128,7 +134,13 @@ pub(super) async fn write<T: Document>(
         key: key.to_owned(),
         reason: error.to_string(),
     })?;
-    bucket
-        .put(key, bytes.into(), "application/json", condition)
-        .await
+    let bytes = Bytes::from(bytes);
+    let written = bucket.put(key, bytes.clone(), "application/json", condition);
+    if let Some(etag) = written.await? {
+        return Ok(Some(etag));
+    }
+    let there = bucket.range(key, 0, bytes.len() as u64, None).await?;
+    let is_written =
+        |there: &Range| there.object.bytes == bytes && there.total == bytes.len() as u64;
+    Ok(there.filter(is_written).map(|there| there.object.etag))
 }

@@ -9,6 +9,7 @@
 //!                       ^  |  `-- Fail -------> Failed
 //!                       `--'   Claim, Release, a lease that ran out: the next attempt, or Failed
 //!                              Save: a checkpoint, from which the next attempt goes on
+//!   (nothing) -- Withdraw --> Failed      Held -- Expire: the last lease ran out --> Failed
 //! ```
 //! Where the model is evaluated in parts, each part of a chunk goes through the same states, and the
 //! chunk itself once they are all done: whoever claims it then adds them.
@@ -17,6 +18,7 @@ mod parts;
 mod versions;
 mod work;
 
+use super::UniqueId;
 use crate::Tenant;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId};
 use cipherfn_protocol::api::{Problem, ProblemType};
@@ -100,6 +102,9 @@ pub enum Chunk {
         owner: String,
         /// When it is over at the latest: nobody lives longer.
         until: OffsetDateTime,
+        /// Names the claim, as long as nothing else was written: an event may be delivered twice, to two that
+        /// live at the same time and have one name.
+        claim: Option<UniqueId>,
         /// Where the next attempt goes on.
         checkpoint: Option<Checkpoint>,
     },
@@ -143,6 +148,8 @@ pub enum ChunkEvent {
         owner: String,
         /// When it is over at the latest.
         until: OffsetDateTime,
+        /// Names this claim.
+        claim: UniqueId,
     },
     /// An attempt has kept what there is so far.
     Save {
@@ -174,6 +181,14 @@ pub enum ChunkEvent {
         /// Why.
         problem: Problem,
     },
+    /// It is taken back before anybody has begun.
+    Withdraw {
+        /// Why.
+        problem: Problem,
+    },
+    /// Whoever held it for the last time has let the lease run out. What [`Chunk::at`] says of it is written, so
+    /// that it holds for a holder as well who lives on, by another clock.
+    Expire,
 }
 
 /// One attempt at a chunk.
@@ -206,11 +221,16 @@ impl Chunk {
         now: OffsetDateTime,
     ) -> Result<Self, ChunkRefusal> {
         match event {
-            ChunkEvent::Claim { owner, until } => match state {
+            ChunkEvent::Claim {
+                owner,
+                until,
+                claim,
+            } => match state {
                 None => Ok(Self::Held {
                     attempt: 1,
                     owner,
                     until,
+                    claim: Some(claim),
                     checkpoint: None,
                 }),
                 Some(Self::Held {
@@ -218,6 +238,7 @@ impl Chunk {
                     owner: holder,
                     until: lease,
                     checkpoint,
+                    ..
                 }) => {
                     // The same invocation again: the attempt before has ended.
                     if *holder != owner && *lease > now {
@@ -228,6 +249,7 @@ impl Chunk {
                             attempt: attempt + 1,
                             owner,
                             until,
+                            claim: Some(claim),
                             checkpoint: *checkpoint,
                         }
                     } else {
@@ -240,15 +262,14 @@ impl Chunk {
                 let number = checkpoint.attempt;
                 let by = Attempt { number, owner };
                 let (until, before) = Self::held_by(state, &by)?;
-                // Storage may have written it and lost its answer: so this attempt has it.
-                let is_written = before == Some(checkpoint);
-                if !is_written && before.is_some_and(|before| before.steps >= checkpoint.steps) {
+                if before.is_some_and(|before| before.steps >= checkpoint.steps) {
                     return Err(ChunkRefusal::Behind);
                 }
                 Ok(Self::Held {
                     attempt: by.number,
                     owner: by.owner,
                     until,
+                    claim: None,
                     checkpoint: Some(checkpoint),
                 })
             }
@@ -257,16 +278,13 @@ impl Chunk {
                 result,
                 milliseconds,
             } => {
-                let done = Self::Done {
-                    attempt: by.number,
+                Self::held_by(state, &by)?;
+                let attempt = by.number;
+                Ok(Self::Done {
+                    attempt,
                     result,
                     milliseconds,
-                };
-                // The same here: whoever took it for somebody else's would remove the result that counts.
-                if state != Some(&done) {
-                    Self::held_by(state, &by)?;
-                }
-                Ok(done)
+                })
             }
             ChunkEvent::Release { by, problem } => {
                 let (_, checkpoint) = Self::held_by(state, &by)?;
@@ -276,6 +294,7 @@ impl Chunk {
                         attempt,
                         owner: by.owner,
                         until: now,
+                        claim: None,
                         checkpoint,
                     }
                 } else {
@@ -292,6 +311,20 @@ impl Chunk {
                     problem,
                 })
             }
+            ChunkEvent::Withdraw { problem } => match state {
+                None => Ok(Self::Failed {
+                    attempts: 0,
+                    problem,
+                }),
+                Some(Self::Held { .. }) => Err(ChunkRefusal::Held),
+                Some(Self::Done { .. } | Self::Failed { .. }) => Err(ChunkRefusal::Over),
+            },
+            ChunkEvent::Expire => match state.cloned().map(|chunk| chunk.at(now)) {
+                Some(failed @ Self::Failed { .. }) => Ok(failed),
+                Some(Self::Done { .. }) => Err(ChunkRefusal::Over),
+                Some(Self::Held { .. }) => Err(ChunkRefusal::Held),
+                None => Err(ChunkRefusal::Superseded),
+            },
         }
     }
 
@@ -335,6 +368,7 @@ impl Chunk {
                 owner,
                 until,
                 checkpoint,
+                ..
             }) if (*attempt, owner) == (by.number, &by.owner) => Ok((*until, *checkpoint)),
             _ => Err(ChunkRefusal::Superseded),
         }

@@ -15,6 +15,7 @@ use cipherfn_protocol::api::{ModelName, PublicKeyFile};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 /// A training that owners add rows to. What it is does not change until it is deleted.
@@ -206,38 +207,53 @@ impl JointTraining {
     /// key holder, if there are any. A part of them alone would be a training on rows that their owners have
     /// given to a larger one, and a second job would tell of them again.
     pub fn trained_by(&self, job: &Job) -> Result<Self, GrantRefusal> {
-        let work = match (&job.work, self.job) {
-            (Work::Train(work), None) => work,
-            (Work::Train(_), Some(own)) if own == job.id => return Ok(self.clone()),
-            (Work::Train(_), Some(own)) => return Err(GrantRefusal::Trained(own)),
-            _ => return Err(GrantRefusal::OtherJob("kind")),
-        };
-        for (field, is_same) in [
-            ("model", work.model == self.program),
-            ("specs", work.specs == self.specs),
-            ("key", job.key == self.key),
-        ] {
-            if !is_same {
-                return Err(GrantRefusal::OtherJob(field));
-            }
+        if self.job == Some(job.id) {
+            return Ok(self.clone());
         }
-        if !self.is_all_rows(work) {
-            return Err(GrantRefusal::NotAllRows);
-        }
-        self.require_owners()?;
+        self.takes_job(&job.work, job.key)?;
         Ok(Self {
             job: Some(job.id),
             ..self.clone()
         })
     }
 
-    /// That a total is of as many owners as they were told. The key holder can tell its own sums from the others'.
-    fn require_owners(&self) -> Result<(), GrantRefusal> {
-        let Some(least) = self.least_owners else {
+    /// That a job would be its job.
+    pub fn takes_job(&self, work: &Work, key: KeyId) -> Result<(), GrantRefusal> {
+        let work = match (work, self.job) {
+            (Work::Train(work), None) => work,
+            (Work::Train(_), Some(own)) => return Err(GrantRefusal::Trained(own)),
+            _ => return Err(GrantRefusal::OtherJob("kind")),
+        };
+        for (field, is_same) in [
+            ("model", work.model == self.program),
+            ("specs", work.specs == self.specs),
+            ("key", key == self.key),
+        ] {
+            if !is_same {
+                return Err(GrantRefusal::OtherJob(field));
+            }
+        }
+        self.is_whole(work)
+    }
+
+    /// That a job is on all rows that owners have added, and of as many owners as each of them was told: by the
+    /// declaration, and by grants, which the key holder has signed.
+    pub fn is_whole(&self, work: &UploadedWork) -> Result<(), GrantRefusal> {
+        if !self.is_all_rows(work) {
+            return Err(GrantRefusal::NotAllRows);
+        }
+        let terms = self
+            .grants
+            .iter()
+            .map(|held| held.grant.grant.target.training());
+        let told = terms.filter_map(|terms| terms?.least_owners);
+        let Some(least) = told.chain(self.least_owners).max() else {
             return Ok(());
         };
-        let (holder, owners) = (self.tenant.id(), self.owners.iter());
-        let found = owners.filter(|owner| owner.by != Some(holder)).count();
+        // The key holder can tell its own sums from the others'.
+        let owners = self.owners.iter().filter_map(|owner| owner.by);
+        let others: BTreeSet<_> = owners.filter(|by| *by != self.tenant.id()).collect();
+        let found = others.len();
         if found < least as usize {
             return Err(GrantRefusal::TooFewOwners { found, least });
         }

@@ -14,7 +14,7 @@ use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_protocol::versions::json_version;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -255,6 +255,8 @@ impl<B: Bucket> Registry<B> {
         version: Option<SpecsHash>,
         sign: &Sign<'_>,
     ) -> Result<(Option<Model>, bool), StorageError> {
+        // Over all attempts: where one was made and nobody learned so, the next one finds nothing to remove.
+        let (mut is_removed, mut folders) = (false, BTreeSet::new());
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let (known, etag) = match &stored {
@@ -271,27 +273,37 @@ impl<B: Bucket> Registry<B> {
                 }
                 _ => left,
             });
+            is_removed |= known.is_none() || left.as_ref() != known;
+            folders.extend(known.into_iter().flat_map(Model::folders));
             let done = match &left {
                 Some(model) => self.replace(&stored, model).await?,
                 None => self.bucket.delete(&pointer(name), Some(etag)).await?,
             };
             if done {
-                // Nobody names these any more, and nobody will again.
-                for folder in known.into_iter().flat_map(Model::folders) {
-                    if left.as_ref().is_none_or(|left| !left.names(folder)) {
-                        self.remove_folder(name, folder).await?;
-                    }
-                }
-                self.tidy(name).await;
-                let removed = known.is_none() || left.as_ref() != known;
-                return Ok((left, removed));
+                self.remove_unnamed(name, (left.as_ref(), folders)).await?;
+                return Ok((left, is_removed));
             }
         }
         if self.stored_model(name).await?.etag().is_some() {
             return Err(contended(name));
         }
+        self.remove_unnamed(name, (None, folders)).await?;
+        Ok((None, is_removed))
+    }
+
+    /// Removes those of a model's folders that what is left of it does not name: nobody will again.
+    async fn remove_unnamed(
+        &self,
+        name: &ModelName,
+        (left, folders): (Option<&Model>, BTreeSet<Folder>),
+    ) -> Result<(), StorageError> {
+        for folder in folders {
+            if left.is_none_or(|left| !left.names(folder)) {
+                self.remove_folder(name, folder).await?;
+            }
+        }
         self.tidy(name).await;
-        Ok((None, false))
+        Ok(())
     }
 
     /// [`Self::collect`] after a change that is made: whether it succeeds says nothing of the change,

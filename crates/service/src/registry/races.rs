@@ -5,6 +5,8 @@
 
 mod damage;
 mod jobs;
+mod lost;
+mod totals;
 mod trainings;
 
 use super::{

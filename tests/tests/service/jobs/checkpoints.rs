@@ -2,7 +2,7 @@
 //! from it.
 
 use super::refusals::{problem, record_only};
-use super::{Owner, kill_in_turn, now, send, stack, stack_with};
+use super::{Owner, kill_in_turn, now, send, stack, stack_with, status_of};
 use crate::live::keys::expire_at;
 use crate::models::{FOREST, WIDE_TREE};
 use crate::stack::{Setup, Stack, name, tenants, wait_until};
@@ -12,7 +12,7 @@ use cipherfn_protocol::api::job::{ChunkState, JobId};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_service::bucket::{Bucket, Condition};
 use cipherfn_service::config;
-use cipherfn_service::registry::{Attempt, ChunkEvent, Kept};
+use cipherfn_service::registry::{Attempt, ChunkEvent, Kept, UniqueId};
 use cipherfn_serving::{Progress, Query};
 use cipherfn_tests::Server;
 use serde_json::json;
@@ -198,6 +198,7 @@ async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
         let claim = ChunkEvent::Claim {
             owner: by.owner.clone(),
             until: now,
+            claim: UniqueId::random().expect("random"),
         };
         let claimed = registry.change_chunk(job, 0, &claim, now).await;
         claimed.expect("written").expect("free");
@@ -283,6 +284,34 @@ async fn an_answer_of_the_store_that_is_lost_loses_no_work() {
         assert!(done, "{status:?}");
         alice.check(&status, &[rows]).await;
         assert_eq!(checkpoints(&stack).await, Vec::<String>::new());
+    }
+}
+
+/// The same of a declaration: what was written is the job, and the same again is the same one. It is worked on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declaration_whose_answer_is_lost_is_a_job() {
+    let stack = stack_with(|setup| setup.faulty = true).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let tenant = stack.service_of("alice-token").frames().await;
+    let tenant = tenant.expect("a list").tenant;
+    let index = format!("/jobs/index/{tenant}.json?x-id=PutObject");
+    for lost in [index.as_str(), "/record.json?x-id=PutObject"] {
+        let rows = [2];
+        let uploaded = alice.upload(&alice.queries(&rows)).await;
+        let declaration = alice.declaration(uploaded);
+        let before = stack.faults().requests().len();
+        stack.faults().next(1, lost, Fault::LostAnswer);
+        let job = alice.begin(&declaration).await;
+        let asked = stack.faults().requests();
+        let asked = asked[before..].iter();
+        assert_eq!(asked.filter(|asked| asked.contains(lost)).count(), 2);
+        let again = alice.post("/v2/jobs", &declaration).await;
+        assert_eq!((again.status, status_of(&again).job), (200, job));
+        let status = alice.settled(job).await;
+        alice.check(&status, &rows).await;
+        let target = format!("/v2/jobs/{job}");
+        assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+        assert_eq!(alice.objects_of_jobs().await, Vec::<String>::new());
     }
 }
 

@@ -9,7 +9,7 @@ use crate::wire;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{ChunkState, JobDeclaration, JobId};
 use cipherfn_service::bucket::{Bucket, Condition};
-use cipherfn_service::registry::{Chunk, ChunkEvent, Share};
+use cipherfn_service::registry::{Chunk, ChunkEvent, Share, UniqueId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -174,6 +174,7 @@ async fn parts_that_nobody_added_are_added_when_asked_for() {
     let claim = ChunkEvent::Claim {
         owner: "somebody who dies".to_owned(),
         until: now + LEASE,
+        claim: UniqueId::random().expect("random"),
     };
     let registry = stack.registry();
     let claimed = registry.change_chunk(job, 0, &claim, now).await;
@@ -205,7 +206,11 @@ async fn a_part_that_nobody_ends_fails_its_chunk_by_number() {
             part: Some(1),
         };
         let owner = format!("somebody who dies {attempt}");
-        let claim = ChunkEvent::Claim { owner, until: now };
+        let claim = ChunkEvent::Claim {
+            owner,
+            until: now,
+            claim: UniqueId::random().expect("random"),
+        };
         let claimed = registry.change_chunk(job, share, &claim, now).await;
         assert!(matches!(claimed.expect("written"), Ok(Chunk::Held { .. })));
     }

@@ -1,12 +1,14 @@
 //! Totals of sums of several tenants: each encrypts its own under the key holder's public key and contributes them
 //! by a grant; the service adds; the key holder gets the total, once, and nothing else.
 
+mod few;
+mod lost;
 mod tables;
 
 use super::joint::{SIGNS, add};
 use super::training::{RING, left, publish, set};
 use super::{Requests, refusals};
-use crate::stack::{Stack, name, tenants};
+use crate::stack::{Setup, Stack, name, tenants};
 use cipherfn_client::training::{contribute, error, open};
 use cipherfn_client_http::{OwnSums, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
@@ -18,6 +20,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::public::PublicKey;
+use cipherfn_service::bucket::Bucket;
 use cipherfn_service::registry::Published;
 use cipherfn_serving::training::Total;
 use cipherfn_training::fit::Fit;
@@ -121,6 +124,14 @@ impl<'a> Holder<'a> {
         status.expect("a status")
     }
 
+    /// A document of the bucket.
+    async fn stored(&self, key: &str) -> serde_json::Value {
+        let registry = self.requests.stack.registry();
+        let stored = registry.bucket().get(key, 1 << 20).await;
+        let stored = stored.expect("an answer").expect("a document");
+        serde_json::from_slice(&stored.bytes).expect("JSON")
+    }
+
     async fn revoke(&self, grant: &SignedGrant) -> TrainingStatus {
         let revocation = Revocation {
             grant: grant.grant.id,
@@ -160,8 +171,16 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> Problem {
 }
 
 async fn stack(program: &str, specs: &[u8]) -> Stack {
+    stack_with((program, specs), |_| ()).await
+}
+
+async fn stack_with((program, specs): (&str, &[u8]), change: impl FnOnce(&mut Setup)) -> Stack {
     let names = ["alice", "bob", "carol", "dave"];
-    let stack = Stack::start(|setup| setup.authorizer = tenants(&names)).await;
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&names);
+        change(setup);
+    })
+    .await;
     let version = Published {
         hash: Hash::of(specs),
         bundle: None,
@@ -251,7 +270,8 @@ async fn owners_sums_are_added_by_a_service() {
 
     alice.service.delete_job(job).await.expect("deleted");
     let without = refused(alice.service.total(&alice.status().await).await);
-    assert_eq!(without.kind, ProblemType::UploadMissing);
+    assert_eq!(without.kind, ProblemType::JobConflict);
+    assert!(without.detail.contains(&job.to_string()), "{without:?}");
     let deleted = alice.service.delete_training(alice.declared.training);
     deleted.await.expect("deleted");
     assert_eq!(left(&stack).await, Vec::<String>::new());
@@ -415,7 +435,22 @@ async fn refuses_declarations(stack: &Stack, alice: &Holder<'_>) {
         least_owners,
     };
     let stay = alice.specs;
+    // What a later build may have published: nobody here can tell what owners would add.
+    let later = br#"{"format":9}"#;
+    let version = Published {
+        hash: Hash::of(later),
+        bundle: None,
+        specs: later.to_vec().into(),
+        specs_v1: None,
+        report: None,
+        kind: PublishedKind::Program,
+    };
+    stack.publish_version("later", &version, 2).await;
     for (declaration, expected) in [
+        (
+            declared("later", version.hash, Some(2)),
+            "of later is none that this service can read",
+        ),
         (declared("stay", stay, None), "0 owners; a total is"),
         (declared("stay", stay, Some(1)), "1 owners; a total is"),
         (declared("stay", stay, Some(1001)), "of 2 to 1000 at least"),

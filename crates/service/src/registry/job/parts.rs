@@ -76,6 +76,7 @@ mod tests {
             attempt,
             owner: "owner".to_owned(),
             until,
+            claim: None,
             checkpoint: None,
         }
     }

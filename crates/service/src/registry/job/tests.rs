@@ -3,6 +3,7 @@ use super::{
     SharedQuery, Work,
 };
 use crate::Tenant;
+use crate::registry::UniqueId;
 use crate::registry::document::Document;
 use cipherfn_protocol::api::frames::{FrameId, FrameQuery};
 use cipherfn_protocol::api::job::{
@@ -25,6 +26,7 @@ fn claim(owner: &str, now: OffsetDateTime) -> ChunkEvent {
     ChunkEvent::Claim {
         owner: owner.to_owned(),
         until: now + LEASE,
+        claim: UniqueId::derived(owner),
     }
 }
 
@@ -59,6 +61,7 @@ fn held(owner: &str, attempt: u32, until: OffsetDateTime) -> Chunk {
         attempt,
         owner: owner.to_owned(),
         until,
+        claim: Some(UniqueId::derived(owner)),
         checkpoint: None,
     }
 }
@@ -140,21 +143,39 @@ fn a_part_that_three_workers_lost_fails_its_chunk_by_number() {
     assert_eq!(Chunk::free_parts(None, &parts, NOW), [0; 0]);
 }
 
-/// Storage that writes and loses its answer is asked again: what an attempt has written is its own.
+/// A job is taken back before its chunk is begun, and has failed for whoever comes.
 #[test]
-fn what_is_written_already_is_no_refusal() {
-    let saved = save("a", 1, 5);
-    let once = Chunk::next(Some(&held("a", 1, NOW + LEASE)), saved.clone(), NOW).unwrap();
-    assert_eq!(Chunk::next(Some(&once), saved, NOW), Ok(once.clone()));
-    let behind = Chunk::next(Some(&once), save("a", 1, 4), NOW);
-    assert_eq!(behind, Err(ChunkRefusal::Behind));
-    let done = Chunk::next(Some(&once), finish("a", 1), NOW).unwrap();
-    assert_eq!(
-        Chunk::next(Some(&done), finish("a", 1), NOW),
-        Ok(done.clone())
-    );
-    let other = Chunk::next(Some(&done), finish("a", 2), NOW);
-    assert_eq!(other, Err(ChunkRefusal::Superseded));
+fn a_chunk_that_nobody_has_begun_can_be_taken_back() {
+    let withdraw = || ChunkEvent::Withdraw { problem: problem() };
+    let failed = Chunk::next(None, withdraw(), NOW).unwrap();
+    assert!(matches!(failed, Chunk::Failed { attempts: 0, .. }));
+    let late = Chunk::next(Some(&failed), claim("a", NOW), NOW);
+    assert_eq!(late, Err(ChunkRefusal::Over));
+    for (state, refusal) in [
+        (held("a", 1, NOW), ChunkRefusal::Held),
+        (failed, ChunkRefusal::Over),
+    ] {
+        assert_eq!(Chunk::next(Some(&state), withdraw(), NOW), Err(refusal));
+    }
+}
+
+/// The last lease ran out: written, that is so for its holder too, who may live on.
+#[test]
+fn a_failure_that_is_derived_can_be_written() {
+    let last = held("a", ATTEMPTS_A_CHUNK, NOW + LEASE);
+    let (early, late) = (NOW, NOW + LEASE);
+    let expire = |state: Option<&Chunk>, now| Chunk::next(state, ChunkEvent::Expire, now);
+    assert_eq!(expire(Some(&last), early), Err(ChunkRefusal::Held));
+    let failed = expire(Some(&last), late).unwrap();
+    assert_eq!(failed, last.clone().at(late));
+    assert_eq!(expire(Some(&failed), late), Ok(failed.clone()), "again");
+    let finished = Chunk::next(Some(&failed), finish("a", ATTEMPTS_A_CHUNK), late);
+    assert_eq!(finished, Err(ChunkRefusal::Superseded));
+    let not_the_last = held("a", ATTEMPTS_A_CHUNK - 1, NOW);
+    assert_eq!(expire(Some(&not_the_last), late), Err(ChunkRefusal::Held));
+    let done = Chunk::next(Some(&last), finish("a", ATTEMPTS_A_CHUNK), late).unwrap();
+    assert_eq!(expire(Some(&done), late), Err(ChunkRefusal::Over));
+    assert_eq!(expire(None, late), Err(ChunkRefusal::Superseded));
 }
 
 #[test]
@@ -203,13 +224,14 @@ fn a_checkpoint_is_kept_until_there_is_one_that_is_further() {
     let mut chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();
     chunk = Chunk::next(Some(&chunk), save("a", 1, 10), NOW).unwrap();
     let until = NOW + LEASE;
-    let kept = |attempt, checkpoint| Chunk::Held {
+    let kept = |attempt, claim, checkpoint| Chunk::Held {
         attempt,
         owner: "a".to_owned(),
         until,
+        claim,
         checkpoint: Some(checkpoint),
     };
-    assert_eq!(chunk, kept(1, checkpoint(1, 10)));
+    assert_eq!(chunk, kept(1, None, checkpoint(1, 10)));
     for (event, refusal) in [
         (save("a", 1, 9), ChunkRefusal::Behind),
         (save("a", 2, 11), ChunkRefusal::Superseded),
@@ -226,12 +248,13 @@ fn a_checkpoint_is_kept_until_there_is_one_that_is_further() {
         chunk = Chunk::next(Some(&let_go), claim("a", NOW), NOW).unwrap();
         let steps = 10 * u64::from(attempt);
         chunk = Chunk::next(Some(&chunk), save("a", attempt, steps), NOW).unwrap();
-        assert_eq!(chunk, kept(attempt, checkpoint(attempt, steps)));
+        assert_eq!(chunk, kept(attempt, None, checkpoint(attempt, steps)));
     }
     // Three more that get no further, and it has failed; what came of it is one result.
     for attempt in 21..=23 {
         chunk = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
-        assert_eq!(chunk, kept(attempt, checkpoint(20, 200)));
+        let claim = Some(UniqueId::derived("a"));
+        assert_eq!(chunk, kept(attempt, claim, checkpoint(20, 200)));
     }
     assert!(!Chunk::is_free(Some(&chunk), until));
     let lost = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
@@ -342,14 +365,21 @@ fn stored_documents_have_exactly_these_bytes() {
 
     let chunks = [
         (
-            held("a", 2, NOW),
-            r#"{"format":1,"state":"held","attempt":2,"owner":"a","until":"1970-01-01T00:00:00Z"}"#,
+            Chunk::Held {
+                attempt: 2,
+                owner: "a".to_owned(),
+                until: NOW,
+                claim: "00112233445566778899aabbccddeeff".parse().ok(),
+                checkpoint: None,
+            },
+            r#"{"format":1,"state":"held","attempt":2,"owner":"a","until":"1970-01-01T00:00:00Z","claim":"00112233445566778899aabbccddeeff"}"#,
         ),
         (
             Chunk::Held {
                 attempt: 2,
                 owner: "a".to_owned(),
                 until: NOW,
+                claim: None,
                 checkpoint: Some(Checkpoint {
                     file: ChunkFile {
                         bytes: 7,

@@ -2,6 +2,7 @@
 
 use super::{Checkpoint, Chunk, Job, SharedQuery, UploadedWork, Work};
 use crate::Tenant;
+use crate::registry::UniqueId;
 use crate::registry::document::Document;
 use cipherfn_protocol::api::frames::FrameQuery;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, JobKind, UploadFolder};
@@ -217,6 +218,8 @@ enum ChunkStateV1 {
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<UniqueId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         checkpoint: Option<CheckpointV1>,
     },
     Done {
@@ -270,11 +273,13 @@ impl Document for Chunk {
                 attempt,
                 owner,
                 until,
+                claim,
                 checkpoint,
             } => Self::Held {
                 attempt,
                 owner,
                 until,
+                claim,
                 checkpoint: checkpoint.map(Into::into),
             },
             ChunkStateV1::Done {
@@ -300,11 +305,13 @@ impl Document for Chunk {
                 attempt,
                 owner,
                 until,
+                claim,
                 checkpoint,
             } => ChunkStateV1::Held {
                 attempt,
                 owner,
                 until,
+                claim,
                 checkpoint: checkpoint.map(Into::into),
             },
             Self::Done {

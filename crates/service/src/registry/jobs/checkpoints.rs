@@ -5,7 +5,7 @@
 
 use super::{BINARY, Input, result_folder};
 use crate::bucket::{Bucket, Condition, StorageError};
-use crate::registry::{Attempt, Checkpoint, ChunkEvent, ChunkRefusal, Job, Registry};
+use crate::registry::{Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, Registry};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::hash::Sha256;
@@ -55,12 +55,28 @@ impl<B: Bucket> Registry<B> {
         let changed = self.change_chunk(job.id, number, &event, now).await?;
         let superseded = match changed {
             Ok(_) => before,
+            // Written all the same, where its answer was lost and somebody else goes on from it by now.
+            Err(_) if self.goes_on_from((job, number), checkpoint).await? => None,
             Err(_) => Some(checkpoint),
         };
         if let Some(superseded) = superseded {
             self.remove_checkpoint(job, number, superseded).await?;
         }
         Ok(changed.map(|_| checkpoint))
+    }
+
+    /// Whether a chunk names a checkpoint as the one from which the next attempt goes on.
+    async fn goes_on_from(
+        &self,
+        (job, number): (&Job, usize),
+        checkpoint: Checkpoint,
+    ) -> Result<bool, StorageError> {
+        let stored = self.stored_chunk(job.id, number.into()).await?;
+        let kept = |chunk: &Chunk| match chunk {
+            Chunk::Held { checkpoint, .. } => *checkpoint,
+            Chunk::Done { .. } | Chunk::Failed { .. } => None,
+        };
+        Ok(stored.value().and_then(kept) == Some(checkpoint))
     }
 
     /// What was kept.

@@ -6,7 +6,8 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
 use crate::config::JobRules;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{Job, JobOrder, Registry, UniqueId, document};
+use crate::registry::{ChunkEvent, Job, JobOrder, Registry, UniqueId, document};
+use cipherfn_protocol::api::Problem;
 use cipherfn_protocol::api::job::{ChunkFile, JobId};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -55,7 +56,8 @@ impl<B: Bucket> Registry<B> {
                     index.remove(job.id);
                 }
                 Some(job) => {
-                    // Storage may have written the index and lost its answer: what was made is the job.
+                    // Storage may have written the index and lost its answer, and others have changed it since: what was
+                    // made is the job.
                     if let Some((made, _)) = &made
                         && made.id == job.id
                     {
@@ -147,12 +149,25 @@ impl<B: Bucket> Registry<B> {
         Ok(files.iter().position(|file| !is_there(*file)))
     }
 
-    /// Takes back a job that nobody was told of and no worker has: what was uploaded stays.
-    pub async fn withdraw_job(&self, job: &Job) -> Result<(), StorageError> {
+    /// Takes back a job that is all of one chunk, as trainings are, before anybody works on it; `false` where
+    /// somebody does: who declared the same meanwhile was told of it. What was uploaded stays.
+    ///
+    /// The chunk fails first, and its document stays as long as the bucket keeps records: no worker begins it, and
+    /// the training that has taken the job meanwhile takes another one.
+    pub async fn withdraw_job(
+        &self,
+        job: &Job,
+        problem: Problem,
+        now: OffsetDateTime,
+    ) -> Result<bool, StorageError> {
+        let withdraw = ChunkEvent::Withdraw { problem };
+        if self.change_chunk(job.id, 0, &withdraw, now).await?.is_err() {
+            return Ok(false);
+        }
         self.change_index(&job.tenant, |index| index.remove(job.id))
             .await?;
         self.bucket.delete(&record_path(job.id), None).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Removes the record of a job that did not become one.

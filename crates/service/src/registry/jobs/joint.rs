@@ -8,7 +8,7 @@ use crate::config::JobRules;
 use crate::registry::document::{self, Stored};
 use crate::registry::joint::{joint_folder, joint_path};
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{Chunk, GrantRefusal, JointTraining, Registry};
+use crate::registry::{Chunk, ChunkEvent, GrantRefusal, JointTraining, Registry};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, UploadFolder};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId};
@@ -142,13 +142,16 @@ impl<B: Bucket> Registry<B> {
         let Some(job) = training.as_ref().and_then(|training| training.job) else {
             return Ok(training);
         };
-        // One that was ended may have had a result, and took its rows with it.
-        let Some(known) = self.job(job).await? else {
+        // It is one chunk. One that was ended may have had a result, and took that with it.
+        let chunk = self.stored_chunk(job, 0.into()).await?.sound()?;
+        let chunk = chunk.map(|chunk| chunk.at(now));
+        if !matches!(chunk, Some(Chunk::Failed { .. })) {
             return Ok(training);
-        };
-        let chunks = self.chunks(&known, 0..known.chunks(), now).await?;
-        let has_failed = |chunk: &Option<Chunk>| matches!(chunk, Some(Chunk::Failed { .. }));
-        if !chunks.iter().any(has_failed) {
+        }
+        // A worker that lives on against the clock has no result beside that of the next job: what is derived is
+        // written before anybody hears of it.
+        let expire = self.change_chunk(job, 0, &ChunkEvent::Expire, now);
+        if expire.await?.is_err() {
             return Ok(training);
         }
         let reopened = self.change_joint((tenant, id), |training| Ok(training.reopened(job)));

@@ -5,7 +5,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Memory};
 use crate::config::JobRules;
 use crate::registry::{
-    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry,
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry, UniqueId,
 };
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{
@@ -76,14 +76,11 @@ impl Owner {
     }
 
     /// What a worker does with the chunk; whether its result counts.
-    async fn work(&self, id: JobId, owner: &str) -> bool {
+    pub(super) async fn work(&self, id: JobId, owner: &str) -> bool {
         let Some(job) = self.registry.job(id).await.unwrap() else {
             return false;
         };
-        let claim = ChunkEvent::Claim {
-            owner: owner.to_owned(),
-            until: NOW + Duration::from_mins(15),
-        };
+        let claim = claim(owner);
         let claimed = self.registry.change_chunk(id, 0, &claim, NOW).await;
         let Ok(Chunk::Held { attempt, .. }) = claimed.unwrap() else {
             return false;
@@ -124,6 +121,15 @@ pub(super) fn chunk(bytes: &[u8]) -> ChunkFile {
     ChunkFile {
         bytes: bytes.len() as u64,
         sha256: sha256(bytes),
+    }
+}
+
+/// An invocation begins to work on a chunk.
+pub(super) fn claim(owner: &str) -> ChunkEvent {
+    ChunkEvent::Claim {
+        owner: owner.to_owned(),
+        until: NOW + Duration::from_mins(15),
+        claim: UniqueId::random().unwrap(),
     }
 }
 
@@ -281,10 +287,7 @@ fn nothing_of_a_deleted_job_can_be_reached() {
 fn checkpoints_are_objects_of_their_job() {
     let owner = Owner::new(1);
     let job = job(alone(owner.declare(1)));
-    let claim = ChunkEvent::Claim {
-        owner: "a".to_owned(),
-        until: NOW + Duration::from_mins(15),
-    };
+    let claim = claim("a");
     alone(owner.registry.change_chunk(job.id, 0, &claim, NOW))
         .unwrap()
         .unwrap();

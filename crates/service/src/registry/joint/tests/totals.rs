@@ -73,6 +73,29 @@ fn totals_are_of_as_many_owners_as_were_told() {
     assert_eq!(contributed(&begun, "dave", 4), Err(GrantRefusal::Begun));
 }
 
+/// A record that says less than the grants that its owners have is not what they were told.
+#[test]
+fn a_total_is_of_as_many_owners_as_its_grants_say() {
+    let bobs = contributed(&total(), "bob", 1).expect("added");
+    let few = Err(GrantRefusal::TooFewOwners { found: 1, least: 2 });
+    for least_owners in [None, Some(0), Some(1)] {
+        let told_less = JointTraining {
+            least_owners,
+            ..bobs.clone()
+        };
+        let job = job(1, &bobs.owners[0].chunks, |_| ());
+        assert_eq!(told_less.takes_job(&job.work, job.key), few);
+    }
+    // Nor are two contributions of one owner two owners.
+    let mut twice = bobs.clone();
+    twice.owners.push(OwnerRows {
+        chunks: vec![file(2, 9)],
+        ..bobs.owners[0].clone()
+    });
+    let job = job(1, &[file(1, 9), file(2, 9)], |_| ());
+    assert_eq!(twice.takes_job(&job.work, job.key), few);
+}
+
 #[test]
 fn grants_of_a_total_say_what_it_is() {
     let refused = |grant: &SignedGrant| match total().offered(grant, NOW) {
