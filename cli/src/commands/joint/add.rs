@@ -42,7 +42,8 @@ pub(super) struct AddOwnRows {
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
     pub(super) target: Option<String>,
-    /// Add the rows beside others that were added by the grant before: the same table again counts twice
+    /// Add the rows beside others that were added by the grant before: the same table again counts twice; not for
+    /// totals, to which each tenant contributes once
     #[arg(long)]
     pub(super) more: bool,
     /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
