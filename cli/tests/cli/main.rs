@@ -42,7 +42,18 @@ fn a_tree_ensemble_from_onnx_to_predictions() {
         "rows.csv",
         &lines(&fs::read_to_string(model.join("test.csv")).unwrap(), 6),
     );
-    let report = success(&sandbox.compile("xgb_bc", "m.cfn", &[]));
+    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+    let compile = [
+        "compile",
+        onnx.to_str().unwrap(),
+        "--calibration",
+        train.to_str().unwrap(),
+        "--target",
+        "target",
+        "-o",
+        "m.cfn",
+    ];
+    let report = success(&sandbox.run(&compile));
     assert!(report.contains("50 trees"), "{report}");
     for name in ["fidelity", "time", "bytes", "memory", "cost", "rows"] {
         let line = |line: &str| line.starts_with("✓ ") && line[4..].starts_with(name);

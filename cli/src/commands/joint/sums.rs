@@ -102,8 +102,8 @@ impl AddOwnRows {
     }
 }
 
-/// That nobody has contributed to a total so that this owner cannot by its grant: told before anything is sent, as
-/// files that are refused would count as those that the grant allows.
+/// That nobody has contributed to a total so that this owner cannot by its grant: told before anything is summed or
+/// sent: encrypted anew the same sums are another file.
 pub(super) fn require_first(stand: &GrantStatus) -> Result<()> {
     match stand.contributed {
         None => Ok(()),
