@@ -5,6 +5,8 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_protocol::api::grant::{GrantId, MAX_BYTES, SignedGrant};
 use cipherfn_protocol::api::grants::GrantStatus;
+use cipherfn_protocol::api::job::ChunkFile;
+use cipherfn_protocol::api::trainings::TrainingStatus;
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::statement::PublicKey;
 use cipherfn_signing::verify_grant;
@@ -52,6 +54,26 @@ pub(crate) fn end_of(grant: &GrantStatus) -> String {
         return "revoked".to_owned();
     }
     terminal::date(grant.expires)
+}
+
+/// Which of a job's chunks, of a training or total that has failed, came by which grant, and how what is at fault goes:
+/// what others have added stays.
+pub(crate) fn whose_chunks(status: &TrainingStatus, chunks: &[ChunkFile]) -> String {
+    let whose = status.owners.iter().filter_map(|owner| {
+        let first = owner.chunks.first()?;
+        let first = chunks.iter().position(|chunk| chunk == first)?;
+        let these = match owner.chunks.len() {
+            1 => format!("chunk {first}"),
+            several => format!("chunks {first} to {}", first + several - 1),
+        };
+        Some(format!("{these} came by grant {}", owner.grant))
+    });
+    let (id, what) = (status.training, status.least_owners);
+    format!(
+        "{} {id}, where {}; what is at fault goes with its grant: cipherfn joint revoke {id} --grant GRANT --drop-rows",
+        what.map_or("training", |_| "total"),
+        whose.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What people compare a public key by: SHA-256 of its file, all of it, in groups.

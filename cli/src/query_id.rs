@@ -24,8 +24,12 @@ impl FromStr for QueryId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = text.trim().split_once('-');
         let read = parts.and_then(|(nonce, rows)| {
-            let (nonce, rows) = (nonce.parse().ok()?, rows.parse().ok()?);
-            Some(Self { nonce, rows })
+            let id = Self {
+                nonce: nonce.parse().ok()?,
+                rows: rows.parse().ok()?,
+            };
+            // Numbers are read with a sign and leading zeros as well, which are never shown.
+            (id.rows.to_string() == rows).then_some(id)
         });
         read.ok_or_else(|| {
             "the id of a query is 32 hexadecimal digits, a hyphen and the number of its rows, as encrypt --public-key has shown it".to_owned()
@@ -47,6 +51,9 @@ mod tests {
             nonce.to_owned(),
             format!("{nonce}-"),
             format!("{nonce}--3"),
+            format!("{nonce}-+3"),
+            format!("{nonce}-03"),
+            format!("{nonce}- 3"),
             format!("{}-3", &nonce[1..]),
             format!("{nonce}-99999999999999999999"),
             String::new(),

@@ -80,25 +80,8 @@ pub(crate) fn rows(model: &str, count: usize) -> String {
 /// Another version of the tree.
 fn grid_version(sandbox: &Sandbox) -> String {
     let grid = sandbox.path("grid.cfn");
-    let model = library_model("dt_bc");
-    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
-    let (onnx, train, grid) = (
-        onnx.to_str().unwrap(),
-        train.to_str().unwrap(),
-        grid.to_str().unwrap(),
-    );
-    success(&sandbox.run(&[
-        "compile",
-        onnx,
-        "--calibration",
-        train,
-        "--target",
-        "target",
-        "--features",
-        "grid:6",
-        "-o",
-        grid,
-    ]));
+    let grid = grid.to_str().unwrap();
+    success(&sandbox.compile("dt_bc", grid, &["--features", "grid:6"]));
     grid.to_owned()
 }
 

@@ -41,6 +41,16 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// Compiles a real model into a bundle.
+    pub(crate) fn compile(&self, model: &str, bundle: &str, more: &[&str]) -> Output {
+        let model = library_model(model);
+        let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+        let (onnx, train) = (onnx.to_str().unwrap(), train.to_str().unwrap());
+        let of = ["compile", onnx, "--calibration", train];
+        let to = ["--target", "target", "-o", bundle];
+        self.run(&[&of, &to, more].concat())
+    }
+
     /// Predicts `rows.csv` by a bundle, without a service, into `local.csv`.
     pub(crate) fn predict_here(&self, bundle: &str) {
         success(&self.run(&[
@@ -150,23 +160,8 @@ pub(crate) fn compiled(name: &str) -> &'static str {
     if let Some(path) = bundles.get(name) {
         return path;
     }
-    let model = library_model(name);
-    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
     let bundle = format!("{}/{name}.cfn", env!("CARGO_TARGET_TMPDIR"));
-    let (onnx, train) = (onnx.to_str().unwrap(), train.to_str().unwrap());
-    let compile = [
-        "compile",
-        onnx,
-        "--calibration",
-        train,
-        "--target",
-        "target",
-        "--name",
-        name,
-        "-o",
-        &bundle,
-        "--force",
-    ];
-    success(&Sandbox::new().run(&compile));
+    let compiled = Sandbox::new().compile(name, &bundle, &["--name", name, "--force"]);
+    success(&compiled);
     bundles.entry(name.to_owned()).or_insert(bundle.leak())
 }

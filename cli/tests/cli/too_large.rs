@@ -1,6 +1,6 @@
 //! Models that no function can run, refused with what they would take.
 
-use crate::support::{Sandbox, failure, library_model, success};
+use crate::support::{Sandbox, failure, success};
 use cipherfn_circuit::circuit::Input;
 use cipherfn_engine::bundle;
 use cipherfn_protocol::specs::{Encoding, SpecsDocument};
@@ -9,28 +9,11 @@ use std::fs;
 /// Selectors that travel as whole ciphertexts of 13 KB and more: together above the 64 MiB of a chunk.
 const SELECTORS: u32 = 6000;
 
-fn compile(sandbox: &Sandbox, model: &str, more: &[&str]) -> std::process::Output {
-    let model = library_model(model);
-    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
-    let (onnx, train) = (onnx.to_str().unwrap(), train.to_str().unwrap());
-    let arguments = [
-        "compile",
-        onnx,
-        "--calibration",
-        train,
-        "--target",
-        "target",
-        "-o",
-        "m.cfn",
-    ];
-    sandbox.run(&[&arguments, more].concat())
-}
-
 /// A network whose rows take more memory and time than the function of the developer has.
 #[test]
 fn a_network_beyond_a_function_is_refused_with_the_estimate() {
     let sandbox = Sandbox::new();
-    let error = failure(&compile(&sandbox, "mlp_bc", &["--fit", "128MB,0.01s"]));
+    let error = failure(&sandbox.compile("mlp_bc", "m.cfn", &["--fit", "128MB,0.01s"]));
     assert!(
         error.contains("nothing that was tried fits 128 MB of memory, 0.01 s a row"),
         "{error}"
@@ -44,7 +27,7 @@ fn a_network_beyond_a_function_is_refused_with_the_estimate() {
 #[test]
 fn a_bundle_beyond_every_function_is_not_published() {
     let sandbox = Sandbox::new();
-    success(&compile(&sandbox, "dt_bc", &["--profile", "keyless"]));
+    success(&sandbox.compile("dt_bc", "m.cfn", &["--profile", "keyless"]));
     let mut large = bundle::read(&fs::read(sandbox.path("m.cfn")).unwrap()).unwrap();
     let Input::Selectors(group) = &mut large.circuit.inputs[0] else {
         panic!("a tree asks for selectors")

@@ -1,12 +1,15 @@
 //! Sums of owners by a service: two tenants contribute by grants, the key holder takes the total.
 
 use crate::service::Dev;
-use crate::support::{Sandbox, failure, success};
+use crate::support::{Sandbox, failure, success, usage};
 use serde_json::Value;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 
 const SPEC: &str = "format = 1\nname = \"stay\"\nrows = 1000\n[[column]]\nname = \"age\"\nlow = 0\nhigh = 120\n[[column]]\nname = \"pulse\"\nlow = 30\nhigh = 220\n[target]\nname = \"days\"\nlow = 0\nhigh = 60\n";
 const SOLD: &str = "format = 1\nname = \"sold\"\n[[column]]\nname = \"sku\"\ntype = \"integer\"\nmin = 1\nmax = 12\n[[column]]\nname = \"amount\"\ntype = \"decimal\"\nplaces = 2\nmin = 0.00\nmax = 2.55\nlimb-bits = 1\n[[lookup]]\nby = [\"sku\"]\ncolumns = [\"amount\"]\nduplicates = \"sum\"\n";
-const TENANTS: &str = r#"{"tenants": [{"name": "alice", "token": "a-token"}, {"name": "bob", "token": "b-token"}, {"name": "carol", "token": "c-token"}]}"#;
+const TENANTS: &str = r#"{"tenants": [{"name": "alice", "token": "a-token"}, {"name": "bob", "token": "b-token"}, {"name": "carol", "token": "c-token"}, {"name": "dave", "token": "d-token"}]}"#;
 
 /// A service with a program of a spec, and callers of it.
 struct Tenants {
@@ -18,7 +21,7 @@ impl Tenants {
     fn new(name: &str, text: &str) -> Self {
         let sandbox = Sandbox::new();
         sandbox.write("tenants.json", TENANTS);
-        for caller in ["a", "b", "c"] {
+        for caller in ["a", "b", "c", "d"] {
             sandbox.write(caller, &format!("{caller}-token\n"));
         }
         sandbox.write("spec.toml", text);
@@ -39,6 +42,26 @@ impl Tenants {
         let command = [command, &["--json"]].concat();
         let output = self.sandbox.run(&self.arguments(caller, &command));
         serde_json::from_str(&success(&output)).unwrap()
+    }
+
+    /// Takes a total by a command that is interrupted when it has written the total and deleted the job; then says
+    /// what is so, and ends the rest.
+    fn take_interrupted(&self, total: &str, output: &str) {
+        let url = breaking_at(&self.dev.url, "DELETE /v2/trainings/");
+        let take = ["joint", "total", total, "--token-file", "a"];
+        let interrupted = [&take[..], &["--service", &url, "-o", output]].concat();
+        let interrupted = failure(&self.sandbox.run(&interrupted));
+        let delete = format!("cipherfn joint delete {total}");
+        for expected in ["total.cft is whole", &delete] {
+            assert!(interrupted.contains(expected), "{interrupted}");
+        }
+        let again = ["joint", "total", total, "-o", "again.cft"];
+        let again = self.refused("a", &again);
+        for expected in ["no longer at the service", &delete] {
+            assert!(again.contains(expected), "{again}");
+        }
+        assert!(!self.sandbox.path("again.cft").exists());
+        self.ask("a", &["joint", "delete", total]);
     }
 
     fn refused(&self, caller: &str, command: &[&str]) -> String {
@@ -87,12 +110,33 @@ fn owners_of_other_tenants_contribute_to_a_total() {
             (&added["sums_of_rows"], &added["least_owners"]),
             (&4.into(), &2.into())
         );
+        let again = all.refused(caller, &add);
+        assert!(
+            again.contains("you have contributed to this total before, and nothing was sent"),
+            "{again}"
+        );
+        let others = all.refused("d", &add);
+        assert!(
+            others.contains("another tenant has contributed"),
+            "{others}"
+        );
+        let more = all.arguments(caller, &[&add[..], &["--more"]].concat());
+        let more = usage(&sandbox.run(&more));
+        assert!(more.contains("contributes to a total once"), "{more}");
     }
     let shown = all.ask("a", &["joint", "show", total]);
     assert_eq!(shown["owners"].as_array().unwrap().len(), 2);
+    for grant in shown["grants"].as_array().unwrap() {
+        assert_eq!(grant["objects_used"], 1, "what was refused was not sent");
+    }
     assert_eq!(
         all.ask("a", &["joint", "list"])["trainings"][0]["least_owners"],
         2
+    );
+    let list = success(&sandbox.run(&all.arguments("a", &["joint", "list"])));
+    assert!(
+        list.contains("2 contributions, a total of 2 owners at least"),
+        "{list}"
     );
     let train = [
         "train",
@@ -106,8 +150,7 @@ fn owners_of_other_tenants_contribute_to_a_total() {
     let train = all.refused("a", &[&train[..], &["-o", "no.onnx"]].concat());
     assert!(train.contains("cipherfn joint total"), "{train}");
 
-    let take = ["joint", "total", total, "-o", "total.cft"];
-    assert_eq!(all.ask("a", &take)["owners"], 2);
+    all.take_interrupted(total, "total.cft");
     let gone = all.refused("a", &["joint", "show", total]);
     assert!(gone.contains("you have no training"), "{gone}");
 
@@ -173,6 +216,36 @@ fn owners_of_other_tenants_contribute_to_a_total() {
     .concat();
     success(&sandbox.run(&fit));
     assert!(sandbox.path("model.onnx").exists());
+}
+
+/// An address of a service at which a connection breaks when a request begins so.
+fn breaking_at(url: &str, request: &'static str) -> String {
+    let service = url.trim_start_matches("http://").trim_end_matches('/');
+    let service = service.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for caller in listener.incoming().flatten() {
+            let service = service.clone();
+            thread::spawn(move || forward(caller, &service, request.as_bytes()));
+        }
+    });
+    here
+}
+
+fn forward(mut caller: TcpStream, service: &str, request: &[u8]) -> io::Result<()> {
+    let mut service = TcpStream::connect(service)?;
+    let (mut answers, mut back) = (service.try_clone()?, caller.try_clone()?);
+    thread::spawn(move || io::copy(&mut answers, &mut back));
+    let mut bytes = [0; 1 << 14];
+    loop {
+        let read = caller.read(&mut bytes)?;
+        if read == 0 || bytes[..read].starts_with(request) {
+            caller.shutdown(Shutdown::Both)?;
+            return service.shutdown(Shutdown::Both);
+        }
+        service.write_all(&bytes[..read])?;
+    }
 }
 
 /// The same of sums by the keys of a frame: exact, and the same as of files.

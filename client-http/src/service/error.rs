@@ -411,7 +411,7 @@ pub enum ServiceError {
     },
     /// More than a grant allows.
     #[error(
-        "the rows have {found} {what}, and the grant allows {most}; ask the key holder for another one"
+        "the grant allows {most} {what}, and these are {found}; ask the key holder for another one"
     )]
     BeyondGrant {
         /// What there is too much of.

@@ -69,18 +69,23 @@ mod tests {
     use cipherfn_scheme::public::PublicCiphertext;
     use cipherfn_training::{Contribution, MAX_WORDS};
 
-    /// The largest spec's contribution is read again: the training crate, which knows no scheme, has
-    /// bounded its bytes.
-    #[test]
-    fn largest_contributions_are_read() {
+    /// A contribution of so many words to no spec in particular.
+    fn of_words(words: usize) -> Contribution {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
-        let own = Contribution {
+        Contribution {
             spec: Hash::of(b"spec"),
             key: KeyId::from_bytes([7; 16]),
             parameter_set: set.tag(),
             owners: 1,
-            ciphertexts: vec![0; PublicCiphertext::bytes(set, MAX_WORDS)],
-        };
+            ciphertexts: vec![0; PublicCiphertext::bytes(set, words)],
+        }
+    }
+
+    /// The largest spec's contribution is read again: the training crate, which knows no scheme, has
+    /// bounded its bytes.
+    #[test]
+    fn largest_contributions_are_read() {
+        let own = of_words(MAX_WORDS);
         let read = Contribution::from_file_bytes(&own.to_file_bytes()).unwrap();
         assert!(read == own);
     }
@@ -88,16 +93,8 @@ mod tests {
     /// Who has no scheme knows how large they are.
     #[test]
     fn contributions_have_the_bytes_that_are_told() {
-        let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
         for words in [1, 7, 529, 2048, 2049, MAX_WORDS] {
-            let own = Contribution {
-                spec: Hash::of(b"spec"),
-                key: KeyId::from_bytes([7; 16]),
-                parameter_set: set.tag(),
-                owners: 1,
-                ciphertexts: vec![0; PublicCiphertext::bytes(set, words)],
-            };
-            let bytes = own.to_file_bytes().len() as u64;
+            let bytes = of_words(words).to_file_bytes().len() as u64;
             assert_eq!(Contribution::file_bytes(words), bytes, "{words}");
         }
     }

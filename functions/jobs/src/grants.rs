@@ -15,8 +15,7 @@ use cipherfn_protocol::api::job::UploadPurpose;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_service::registry::{
-    FramePiece, GrantRefusal, GrantedPiece, Granting, HeldGrant, MAX_FRAME_COLUMNS, StoredFrame,
-    unknown_frame,
+    FramePiece, GrantRefusal, GrantedPiece, Granting, MAX_FRAME_COLUMNS, StoredFrame, unknown_frame,
 };
 use cipherfn_service::{Call, Failure, Tenant, http};
 use cipherfn_signing::verify_grant;
@@ -123,7 +122,7 @@ impl Jobs {
         let held = frame.granted(&grant, tenant, call.now);
         let held = held.map_err(Problem::from)?;
         if pieces.is_empty() {
-            return stand_of(&frame, &grant);
+            return stand_of(&frame, &grant, tenant);
         }
         check::chunks(&pieces, MAX_PIECES)?;
         let looks = (0..).zip(&pieces).map(|(number, file)| {
@@ -139,7 +138,7 @@ impl Jobs {
             frame.added(&grant, tenant, &pieces, call.now)
         });
         let frame = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        stand_of(&frame, &grant)
+        stand_of(&frame, &grant, tenant)
     }
 
     /// What a piece is that was uploaded by a grant; one that was added before is as it was.
@@ -256,12 +255,14 @@ pub(crate) fn once<G: Granting>(
     }
 }
 
-/// Where a grant stands, for whoever has used it.
+/// Where a grant stands, for whoever presents it.
 pub(crate) fn stand_of(
     granting: &impl Granting,
     grant: &SignedGrant,
+    by: &Tenant,
 ) -> Result<Response<Body>, Failure> {
-    let status = granting.held(grant.grant.id).map(HeldGrant::status);
+    let held = granting.held(grant.grant.id);
+    let status = held.map(|held| granting.stand(held, by));
     let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
     Ok(http::json(StatusCode::OK, &status))
 }

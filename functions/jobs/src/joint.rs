@@ -165,7 +165,7 @@ impl Jobs {
         let held = training.granted(grant, tenant, call.now);
         let held = held.map_err(Problem::from)?;
         if files.is_empty() {
-            return stand_of(&training, grant);
+            return stand_of(&training, grant, tenant);
         }
         check::chunks(files, MAX_UPLOADS)?;
         let declared = |file: &ChunkFile| held.pieces.iter().any(|piece| piece.file == *file);
@@ -194,7 +194,7 @@ impl Jobs {
             training.added(grant, tenant, (rows, files), call.now)
         });
         let training = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
-        stand_of(&training, grant)
+        stand_of(&training, grant, tenant)
     }
 
     /// The program of a training, as long as it is published.

@@ -1,6 +1,7 @@
 //! `cipherfn joint add`.
 
 use super::read_public_key;
+use super::sums::require_first;
 use crate::commands::train::{clipped, read_owner_rows};
 use crate::connection::Connection;
 use crate::files::InputSource;
@@ -41,9 +42,10 @@ pub(super) struct AddOwnRows {
     /// Column of the classes, if its name is not the program's
     #[arg(long, value_name = "COLUMN")]
     pub(super) target: Option<String>,
-    /// Add the rows beside others that were added by the grant before: the same table again counts twice
+    /// Add the rows beside others that were added by the grant before: the same table again counts twice; not for
+    /// totals, to which each tenant contributes once
     #[arg(long)]
-    more: bool,
+    pub(super) more: bool,
     /// Add the rows even if a few of them decide the weights, by the program's decay or penalty
     #[arg(long)]
     pub(super) uneven: bool,
@@ -71,6 +73,7 @@ impl AddOwnRows {
                 self.grant.name()
             );
         };
+        self.require_terms(terms)?;
         let (public, file) = read_public_key(&self.key)?;
         if public_key_hash(&file) != terms.public_key || public.id() != terms.key {
             bail!(
@@ -83,6 +86,7 @@ impl AddOwnRows {
             let service = self.connection.open(&self.service).await?;
             // A table that is encrypted anew is other rows to the service, which would add them.
             let stand = service.training_grant(&grant).await?;
+            require_first(&stand)?;
             if stand.rows > 0 && !self.more {
                 bail!(
                     "{} rows were added by this grant before, and nothing was sent now: the same table again would count twice; give --more if these are other rows",
@@ -96,18 +100,17 @@ impl AddOwnRows {
             let program = service.any_program(&terms.program, &pins, &accept).await?;
             let training = match program.training {
                 TrainingProgram::Statistics(spec) => {
-                    let by = (&grant, &public);
+                    let by = (&grant, terms, &public);
                     self.add_sums(&service, by, &spec, terminal).await?;
                     return Ok(None);
                 }
                 TrainingProgram::Frame(schema) => {
-                    let by = (&grant, &public);
+                    let by = (&grant, terms, &public);
                     self.add_tables(&service, by, &schema, terminal).await?;
                     return Ok(None);
                 }
                 other => other.descent()?,
             };
-            self.require_owners(terms)?;
             let target = self.target.as_deref();
             let rows = read_owner_rows(&training, target, &self.format, &self.input, terminal)?;
             let shares = training.shares(rows.rows.len())?;

@@ -30,21 +30,31 @@ impl ListTrainings {
     }
 }
 
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 fn text(list: &TrainingList) -> String {
     if list.trainings.is_empty() {
         return "there are no trainings of yours; `cipherfn joint declare` makes one".to_owned();
     }
-    let header = [
-        "training", "program", "uploads", "rows", "grants", "expires",
-    ];
+    // Rows are added as uploads, sums by owners: which of these a number counts, its own cell says.
+    let header = ["training", "program", "added", "grants", "expires"];
     let rows = list.trainings.iter().map(|training| {
         vec![
             training.training.to_string(),
             training.program.to_string(),
-            training.owners.to_string(),
             match training.least_owners {
-                None => training.rows.to_string(),
-                Some(least) => format!("a total of {least} owners at least"),
+                None => format!(
+                    "{} in {}",
+                    counted(training.rows, "row"),
+                    counted(training.owners, "upload")
+                ),
+                Some(least) => format!(
+                    "{}, a total of {least} owners at least",
+                    counted(training.owners, "contribution")
+                ),
             },
             training.grants.to_string(),
             terminal::date(training.expires),

@@ -11,6 +11,7 @@ use cipherfn_client::training::contribute;
 use cipherfn_client_http::{OwnSums, Service};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::grant::{SignedGrant, TrainingTerms};
+use cipherfn_protocol::api::grants::{Contributor, GrantStatus};
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_training::{StatisticsSpec, SummedSchema};
 
@@ -25,11 +26,10 @@ impl AddOwnRows {
     pub(super) async fn add_sums(
         &self,
         service: &Service,
-        (grant, public): (&SignedGrant, &PublicKey),
+        (grant, terms, public): (&SignedGrant, &TrainingTerms, &PublicKey),
         spec: &StatisticsSpec,
         terminal: Terminal,
     ) -> Result<()> {
-        let terms = self.terms_of_total(grant)?;
         let sums = read_sums(spec, (&self.input, &self.format), terminal)?;
         let contribution = contribute(public, spec, &sums)?;
         let own = OwnSums {
@@ -46,11 +46,10 @@ impl AddOwnRows {
     pub(super) async fn add_tables(
         &self,
         service: &Service,
-        (grant, public): (&SignedGrant, &PublicKey),
+        (grant, terms, public): (&SignedGrant, &TrainingTerms, &PublicKey),
         schema: &SummedSchema,
         terminal: Terminal,
     ) -> Result<()> {
-        let terms = self.terms_of_total(grant)?;
         let read = Schema::from_json(schema.json()).context("the schema of the total")?;
         let sums = sum_rows(&read, (&self.input, &self.format), terminal)?;
         let (rows, without_key) = (sums.rows(), sums.without_key());
@@ -65,26 +64,29 @@ impl AddOwnRows {
         contribute_to((service, grant, terms), (&own, told), terminal).await
     }
 
-    /// What a grant of a total says, if it is what this owner asks for.
-    fn terms_of_total<'g>(&self, grant: &'g SignedGrant) -> Result<&'g TrainingTerms> {
-        for (option, is_given) in [
-            ("--target", self.target.is_some()),
-            ("--uneven", self.uneven),
-        ] {
-            if is_given {
-                bail_usage!(
-                    "{option} is for rows of a training, and this is a total of sums; leave it out"
-                );
+    /// That a grant is for what this owner asks for.
+    pub(super) fn require_terms(&self, terms: &TrainingTerms) -> Result<()> {
+        if terms.least_owners.is_some() {
+            const OF_ROWS: &str = "is for rows of a training, and this is a total of sums";
+            for (option, is_given, why) in [
+                ("--target", self.target.is_some(), OF_ROWS),
+                ("--uneven", self.uneven, OF_ROWS),
+                (
+                    "--more",
+                    self.more,
+                    "adds rows to others, and each tenant contributes to a total once",
+                ),
+            ] {
+                if is_given {
+                    bail_usage!("{option} {why}; leave it out");
+                }
             }
         }
-        let terms = grant.grant.target.training();
-        let terms = terms.context("the grant is for a frame")?;
-        self.require_owners(terms)?;
-        Ok(terms)
+        self.require_owners(terms)
     }
 
     /// That what a grant promises is what this owner asks for.
-    pub(super) fn require_owners(&self, terms: &TrainingTerms) -> Result<()> {
+    fn require_owners(&self, terms: &TrainingTerms) -> Result<()> {
         let Some(asked) = self.least_owners else {
             return Ok(());
         };
@@ -97,6 +99,20 @@ impl AddOwnRows {
                 "--least-owners is for totals of sums, and the grant is for rows of a training; nothing was sent"
             ),
         }
+    }
+}
+
+/// That nobody has contributed to a total so that this owner cannot by its grant: told before anything is summed or
+/// sent: encrypted anew the same sums are another file.
+pub(super) fn require_first(stand: &GrantStatus) -> Result<()> {
+    match stand.contributed {
+        None => Ok(()),
+        Some(Contributor::Caller) => bail!(
+            "you have contributed to this total before, and nothing was sent now: each tenant contributes once; if that was wrong, the key holder can remove it (cipherfn joint revoke --drop-rows) and sign another grant"
+        ),
+        Some(Contributor::Another) => bail!(
+            "another tenant has contributed by this grant, and nothing was sent now: a grant of a total is for one contribution; ask the key holder for a grant of your own, and tell it if nobody else was to have this one"
+        ),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::connection::Connection;
 use crate::files::{Content, Destination};
+use crate::grants::whose_chunks;
 use crate::shared::{Force, block_on};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::ServiceError;
 use cipherfn_frame::file::FileHead;
+use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::trainings::{TrainingId, TrainingStatus};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_training::Contribution;
@@ -51,21 +53,22 @@ impl TakeTotal {
                 );
             }
             let taken = service.total(&status).await;
-            // Of a job that has failed the message names a chunk; nothing else is a contribution's fault.
-            let has_failed = matches!(
-                taken,
-                Err(ServiceError::TrainingFailed { .. } | ServiceError::ChunkFailed { .. })
-            );
-            let (job, bytes) = if has_failed {
-                taken.with_context(|| whose(&status))?
-            } else {
-                taken?
-            };
+            let (job, bytes) = taken.map_err(|error| explained(error, &status))?;
             require(&status, &bytes)?;
             output.write_all(&bytes)?;
             output.finish()?;
-            service.delete_job(job).await?;
-            service.delete_training(self.training).await?;
+            // The training last: as long as it is there, this command says what became of it.
+            let deleted = async {
+                service.delete_job(job).await?;
+                service.delete_training(self.training).await
+            };
+            deleted.await.with_context(|| {
+                format!(
+                    "{} is whole, but what it was made of is still at the service; end it: cipherfn joint delete {}",
+                    self.output.name(),
+                    self.training
+                )
+            })?;
             Ok((status, bytes))
         })?;
         let owners = status.owners.len();
@@ -95,6 +98,26 @@ impl TakeTotal {
     }
 }
 
+/// What to do about a total that was not made.
+fn explained(error: ServiceError, status: &TrainingStatus) -> anyhow::Error {
+    let id = status.training;
+    let problem = error.problem().map(|problem| problem.kind);
+    let context = match error {
+        // Of a job that has failed the message names a chunk; nothing else is a contribution's fault.
+        ServiceError::TrainingFailed { .. } | ServiceError::ChunkFailed { .. } => {
+            let owners = status.owners.iter();
+            let chunks: Vec<_> = owners.flat_map(|owner| owner.chunks.clone()).collect();
+            whose_chunks(status, &chunks)
+        }
+        // They were there when they were added, and go with their job.
+        _ if problem == Some(ProblemType::UploadMissing) => format!(
+            "the contributions to total {id} are no longer at the service: the total was taken before, by a command that did not come to its end. The file that it wrote is whole; end what is left: cipherfn joint delete {id}. If there is no file, declare another total"
+        ),
+        _ => return error.into(),
+    };
+    anyhow::Error::from(error).context(context)
+}
+
 /// That a file is the total of as many contributions as there are, for this key. What is in it, a service alone
 /// knows.
 fn require(status: &TrainingStatus, bytes: &[u8]) -> Result<()> {
@@ -121,17 +144,4 @@ fn owners_of(status: &TrainingStatus, bytes: &[u8]) -> Result<u32> {
         bail!("it is by another schema, or for another key");
     }
     Ok(owners)
-}
-
-/// Which contributions are whose, for a total that was not made.
-fn whose(status: &TrainingStatus) -> String {
-    let chunks = status.owners.iter().enumerate();
-    let chunks =
-        chunks.map(|(number, owner)| format!("chunk {number} came by grant {}", owner.grant));
-    format!(
-        "total {}: {}; what is at fault goes with its grant: cipherfn joint revoke {} --grant GRANT --drop-rows",
-        status.training,
-        chunks.collect::<Vec<_>>().join(", "),
-        status.training
-    )
 }

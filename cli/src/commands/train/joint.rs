@@ -5,6 +5,7 @@ use super::rows;
 use super::unfinished::Unfinished;
 use super::{Train, clipped};
 use crate::files::{Content, Output};
+use crate::grants::whose_chunks;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
@@ -141,7 +142,12 @@ impl Train {
             let (job, result) = match trained {
                 Ok(trained) => trained,
                 Err(error) => {
-                    return Err(error.context(whose_chunks(&service, id, &uploaded).await));
+                    let chunks = &uploaded.declaration.chunks;
+                    let whose = match service.training(id).await {
+                        Ok(status) => whose_chunks(&status, chunks),
+                        Err(_) => format!("training {id}"),
+                    };
+                    return Err(error.context(whose));
                 }
             };
             unfinished.take(&mut uploaded, (0, &result))?;
@@ -286,27 +292,6 @@ impl Joined<'_> {
         let keep = ("keep to yourself", KEEP.to_owned());
         [keep, ("program", whose)].into_iter().chain(clipped)
     }
-}
-
-/// Which chunks of a training that has failed are whose: rows of others stay, but for those that are at fault.
-async fn whose_chunks(service: &Service, id: TrainingId, uploaded: &UploadedRows) -> String {
-    let Ok(status) = service.training(id).await else {
-        return format!("training {id}");
-    };
-    let chunks = &uploaded.declaration.chunks;
-    let whose = status.owners.iter().filter_map(|owner| {
-        let first = owner.chunks.first()?;
-        let first = chunks.iter().position(|chunk| chunk == first)?;
-        let last = first + owner.chunks.len() - 1;
-        Some(format!(
-            "chunks {first} to {last} came by grant {}",
-            owner.grant
-        ))
-    });
-    format!(
-        "training {id}, where {}; rows that are at fault go with their grant: cipherfn joint revoke {id} --grant GRANT --drop-rows",
-        whose.collect::<Vec<_>>().join(", ")
-    )
 }
 
 /// Names what a run trains on, in the clear: for files that do not leave this machine.

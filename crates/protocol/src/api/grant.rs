@@ -244,7 +244,8 @@ impl SignedGrant {
         }
         let found = json_version(bytes).map_err(|error| GrantError::Json(error.into()))?;
         let document = GrantVersions::read(found, bytes).ok_or(GrantError::Format { found })?;
-        Ok(document.map_err(GrantError::Json)?.into())
+        let document = document.map_err(GrantError::Json)?;
+        document.try_into().map_err(GrantError::Json)
     }
 
     /// The document.

@@ -9,7 +9,7 @@ use super::trainings::TrainingId;
 use crate::hash::{Sha256, SpecsHash};
 use crate::message::KeyId;
 use crate::statement::{PublicKey, Signature};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de};
 use time::OffsetDateTime;
 
 /// A grant of rows of a frame as a document.
@@ -30,10 +30,10 @@ pub(super) struct GrantV1 {
     signature: Signature,
 }
 
-/// A grant of a training as a document.
+/// A grant of a training or of a total as a document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GrantV2 {
+pub(super) struct OfTraining {
     format: u16,
     grant: GrantId,
     owner: TenantId,
@@ -42,6 +42,9 @@ pub(super) struct GrantV2 {
     specs: SpecsHash,
     encryption_key: KeyId,
     public_key: Sha256,
+    /// Of a total, and of that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    least_owners: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<TenantId>,
     rows: u64,
@@ -72,47 +75,25 @@ pub(super) struct GrantV3 {
     signature: Signature,
 }
 
-/// A grant of a total as a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantV4 {
-    format: u16,
-    grant: GrantId,
-    owner: TenantId,
-    training: TrainingId,
-    program: ModelName,
-    specs: SpecsHash,
-    encryption_key: KeyId,
-    public_key: Sha256,
-    least_owners: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<TenantId>,
-    rows: u64,
-    objects: u32,
-    bytes: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    expires: OffsetDateTime,
-    key: PublicKey,
-    signature: Signature,
-}
-
 crate::versions! {
     /// Grants as documents.
     pub(super) enum GrantVersions, read by serde_json::from_slice, error serde_json::Error {
         /// Rows of a frame.
         V1(GrantV1) = 1,
         /// Rows of a training.
-        V2(GrantV2) = 2,
+        V2(OfTraining) = 2,
         /// Columns of a frame.
         V3(GrantV3) = 3,
         /// Sums of a total.
-        V4(GrantV4) = 4,
+        V4(OfTraining) = 4,
     }
 }
 
-impl From<GrantVersions> for SignedGrant {
-    fn from(document: GrantVersions) -> Self {
-        match document {
+impl TryFrom<GrantVersions> for SignedGrant {
+    type Error = serde_json::Error;
+
+    fn try_from(document: GrantVersions) -> Result<Self, serde_json::Error> {
+        Ok(match document {
             GrantVersions::V1(document) => Self {
                 grant: Grant {
                     id: document.grant,
@@ -126,7 +107,14 @@ impl From<GrantVersions> for SignedGrant {
                 key: document.key,
                 signature: document.signature,
             },
-            GrantVersions::V2(document) => Self {
+            GrantVersions::V2(OfTraining {
+                least_owners: Some(_),
+                ..
+            }) => return Err(de::Error::unknown_field("least_owners", &[])),
+            GrantVersions::V4(OfTraining {
+                least_owners: None, ..
+            }) => return Err(de::Error::missing_field("least_owners")),
+            GrantVersions::V2(document) | GrantVersions::V4(document) => Self {
                 grant: Grant {
                     id: document.grant,
                     owner: document.owner,
@@ -137,28 +125,7 @@ impl From<GrantVersions> for SignedGrant {
                         key: document.encryption_key,
                         public_key: document.public_key,
                         rows: document.rows,
-                        least_owners: None,
-                    }),
-                    to: document.to,
-                    objects: document.objects,
-                    bytes: document.bytes,
-                    expires: document.expires,
-                },
-                key: document.key,
-                signature: document.signature,
-            },
-            GrantVersions::V4(document) => Self {
-                grant: Grant {
-                    id: document.grant,
-                    owner: document.owner,
-                    target: GrantTarget::Training(TrainingTerms {
-                        training: document.training,
-                        program: document.program,
-                        specs: document.specs,
-                        key: document.encryption_key,
-                        public_key: document.public_key,
-                        rows: document.rows,
-                        least_owners: Some(document.least_owners),
+                        least_owners: document.least_owners,
                     }),
                     to: document.to,
                     objects: document.objects,
@@ -181,7 +148,7 @@ impl From<GrantVersions> for SignedGrant {
                 key: document.key,
                 signature: document.signature,
             },
-        }
+        })
     }
 }
 
@@ -201,9 +168,13 @@ impl From<&SignedGrant> for GrantVersions {
                 key: signed.key,
                 signature: signed.signature,
             }),
-            GrantTarget::Training(terms) => match terms.least_owners {
-                None => Self::V2(GrantV2 {
-                    format: 2,
+            GrantTarget::Training(terms) => {
+                let (version, format): (fn(OfTraining) -> Self, _) = match terms.least_owners {
+                    None => (Self::V2, 2),
+                    Some(_) => (Self::V4, 4),
+                };
+                version(OfTraining {
+                    format,
                     grant: grant.id,
                     owner: grant.owner,
                     training: terms.training,
@@ -211,6 +182,7 @@ impl From<&SignedGrant> for GrantVersions {
                     specs: terms.specs,
                     encryption_key: terms.key,
                     public_key: terms.public_key,
+                    least_owners: terms.least_owners,
                     to: grant.to,
                     rows: terms.rows,
                     objects: grant.objects,
@@ -218,26 +190,8 @@ impl From<&SignedGrant> for GrantVersions {
                     expires: grant.expires,
                     key: signed.key,
                     signature: signed.signature,
-                }),
-                Some(least_owners) => Self::V4(GrantV4 {
-                    format: 4,
-                    grant: grant.id,
-                    owner: grant.owner,
-                    training: terms.training,
-                    program: terms.program.clone(),
-                    specs: terms.specs,
-                    encryption_key: terms.key,
-                    public_key: terms.public_key,
-                    least_owners,
-                    to: grant.to,
-                    rows: terms.rows,
-                    objects: grant.objects,
-                    bytes: grant.bytes,
-                    expires: grant.expires,
-                    key: signed.key,
-                    signature: signed.signature,
-                }),
-            },
+                })
+            }
             GrantTarget::Columns(frame, columns) => Self::V3(GrantV3 {
                 format: 3,
                 grant: grant.id,

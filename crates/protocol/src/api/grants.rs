@@ -33,6 +33,16 @@ pub struct Revocation {
     pub drop_rows: bool,
 }
 
+/// Who has contributed to a total, so that the caller cannot by a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Contributor {
+    /// The caller itself, by this grant or another one: each tenant contributes once.
+    Caller,
+    /// Another tenant by this grant, which is for one contribution.
+    Another,
+}
+
 /// Where a grant stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +71,9 @@ pub struct GrantStatus {
     /// Most rows of a training that may be; frames have no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_rows: Option<u64>,
+    /// Of a grant of a total, for whoever presents it: who has contributed already, if somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contributed: Option<Contributor>,
     /// Names of the columns that may be added; absent of a grant of rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,

@@ -68,6 +68,7 @@ impl HeldGrant {
             bytes_used: self.bytes_used(),
             rows: self.rows(),
             most_rows: grant.target.training().map(|terms| terms.rows),
+            contributed: None,
             columns: match grant.target.columns() {
                 None => Vec::new(),
                 Some(columns) => names(&columns.parsed()).map(ToOwned::to_owned).collect(),
@@ -131,9 +132,14 @@ pub trait Granting: Clone {
     /// That it has room, as it is now, for such columns or, without them, for rows.
     fn takes(&self, columns: Option<&GrantedColumns>) -> Result<(), GrantRefusal>;
 
-    /// That pieces may be uploaded for it now, whatever they are.
-    fn takes_pieces(&self) -> Result<(), GrantRefusal> {
+    /// That new pieces may be uploaded for it now by a grant, whatever they are.
+    fn takes_pieces(&self, _grant: GrantId, _by: &Tenant) -> Result<(), GrantRefusal> {
         Ok(())
+    }
+
+    /// Where one of its grants stands for whoever presents it.
+    fn stand(&self, held: &HeldGrant, _by: &Tenant) -> GrantStatus {
+        held.status()
     }
 
     /// Whether a file is one of its pieces.
@@ -217,7 +223,7 @@ pub trait Granting: Clone {
             if held.piece(*file).is_some() {
                 continue;
             }
-            self.takes_pieces()?;
+            self.takes_pieces(held.grant.grant.id, by)?;
             // A piece is found by its checksum: nobody's rows are counted, or later removed, as others'.
             if self.has(*file) {
                 return Err(GrantRefusal::Known(place));

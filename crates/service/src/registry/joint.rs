@@ -5,7 +5,7 @@ mod document;
 use super::{GrantRefusal, Granting, HeldGrant, Job, UploadedWork, Work};
 use crate::Tenant;
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantedColumns, SignedGrant};
-use cipherfn_protocol::api::grants::MAX_GRANTS;
+use cipherfn_protocol::api::grants::{Contributor, GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::{ChunkFile, JobId, MAX_CHUNKS, MAX_TRAINING};
 use cipherfn_protocol::api::trainings::{
     ListedTraining, MAX_CONTRIBUTIONS, MAX_TRIES, OwnerRows, TrainingDeclaration, TrainingId,
@@ -174,11 +174,7 @@ impl JointTraining {
         if self.owners.contains(&own) {
             return Ok(self.clone());
         }
-        self.is_open()?;
-        let contributed = |known: &OwnerRows| known.grant == own.grant || known.by == own.by;
-        if self.least_owners.is_some() && self.owners.iter().any(contributed) {
-            return Err(GrantRefusal::Contributed);
-        }
+        self.takes_pieces(own.grant, by)?;
         for (place, file) in files.iter().enumerate() {
             let piece = held.pieces.iter_mut().find(|piece| piece.file == *file);
             let piece = piece.ok_or(GrantRefusal::NotDeclared(place))?;
@@ -201,6 +197,17 @@ impl JointTraining {
             return Err(GrantRefusal::Training("1 GiB of rows"));
         }
         Ok(training)
+    }
+
+    /// Who has contributed to a total, so that a tenant cannot by a grant; nobody to a training on rows.
+    fn contributor(&self, grant: GrantId, by: &Tenant) -> Option<Contributor> {
+        self.least_owners?;
+        let by = Some(by.id());
+        if self.owners.iter().any(|known| known.by == by) {
+            return Some(Contributor::Caller);
+        }
+        let is_used = self.owners.iter().any(|known| known.grant == grant);
+        is_used.then_some(Contributor::Another)
     }
 
     /// It with its job, whose rows are these: all that owners have added, in their order, behind those of the
@@ -368,8 +375,17 @@ impl Granting for JointTraining {
         self.is_open()
     }
 
-    fn takes_pieces(&self) -> Result<(), GrantRefusal> {
-        self.is_open()
+    fn takes_pieces(&self, grant: GrantId, by: &Tenant) -> Result<(), GrantRefusal> {
+        self.is_open()?;
+        let contributor = self.contributor(grant, by);
+        contributor.map_or(Ok(()), |who| Err(GrantRefusal::Contributed(who)))
+    }
+
+    fn stand(&self, held: &HeldGrant, by: &Tenant) -> GrantStatus {
+        GrantStatus {
+            contributed: self.contributor(held.grant.grant.id, by),
+            ..held.status()
+        }
     }
 
     fn has(&self, file: ChunkFile) -> bool {

@@ -12,7 +12,7 @@ use crate::stack::{Setup, Stack, name, tenants};
 use cipherfn_client::training::{contribute, error, open};
 use cipherfn_client_http::{OwnSums, Service, ServiceError, public_key_hash};
 use cipherfn_protocol::api::grant::{Grant, GrantId, GrantTarget, SignedGrant, TrainingTerms};
-use cipherfn_protocol::api::grants::Revocation;
+use cipherfn_protocol::api::grants::{Contributor, Revocation};
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobDeclaration, JobKind};
 use cipherfn_protocol::api::trainings::{TrainingDeclaration, TrainingId, TrainingStatus};
 use cipherfn_protocol::api::{Problem, ProblemType, PublicKeyFile, PublishedKind};
@@ -247,6 +247,10 @@ async fn owners_sums_are_added_by_a_service() {
         .add_sums(&for_carol, &own(&south))
         .await
         .expect("added");
+    let taken = refused(dave.add_sums(&for_carol, &own(&north)).await);
+    assert_eq!(taken.kind, ProblemType::GrantUsedUp);
+    assert!(taken.detail.contains("another tenant"), "{taken:?}");
+    stands(&alice, [&bob, &carol, &dave], [&for_bob, &for_carol]).await;
     let wrong = own(&alice.contribution(3));
     dave.add_sums(&for_dave, &wrong).await.expect("added");
     assert_eq!(alice.status().await.owners.len(), 3);
@@ -276,6 +280,24 @@ async fn owners_sums_are_added_by_a_service() {
     deleted.await.expect("deleted");
     assert_eq!(left(&stack).await, Vec::<String>::new());
     is_not_declared_again(&alice).await;
+}
+
+/// Who asks is told before it sends anything; what was refused has used up nothing of a grant.
+async fn stands(alice: &Holder<'_>, owners: [&Service; 3], grants: [&SignedGrant; 2]) {
+    let ([bob, carol, dave], [for_bob, for_carol]) = (owners, grants);
+    let (caller, another) = (Some(Contributor::Caller), Some(Contributor::Another));
+    for (owner, grant, expected) in [
+        (bob, for_bob, caller),
+        (bob, for_carol, caller),
+        (carol, for_carol, caller),
+        (dave, for_carol, another),
+    ] {
+        let stand = owner.training_grant(grant).await.expect("a stand");
+        assert_eq!((stand.contributed, stand.objects_used), (expected, 1));
+    }
+    for grant in alice.status().await.grants {
+        assert!(grant.objects_used <= 1 && grant.contributed.is_none());
+    }
 }
 
 /// Declared once more a total would take the same grants, and two totals tell by their difference what one owner has
@@ -417,7 +439,10 @@ async fn sums_are_looked_at_before_they_are_in_a_total() {
     };
     let many = stack.service_of("bob-token").add_sums(&grant, &many).await;
     let many = many.expect_err("too many").to_string();
-    assert!(many.contains("51 rows, and the grant allows 50"), "{many}");
+    assert!(
+        many.contains("the grant allows 50 rows, and these are 51"),
+        "{many}"
+    );
     refuses_declarations(&stack, &alice).await;
 }
 

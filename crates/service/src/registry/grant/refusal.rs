@@ -1,6 +1,7 @@
 //! Why a grant does not allow something, and how the API says it.
 
 use cipherfn_protocol::api::frames::MAX_PIECES;
+use cipherfn_protocol::api::grants::Contributor;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{Problem, ProblemType};
 
@@ -26,8 +27,8 @@ pub enum GrantRefusal {
     GrantRows(u64),
     /// More chunks or bytes than a training may have.
     Training(&'static str),
-    /// A second contribution of an owner to a total.
-    Contributed,
+    /// A second contribution of an owner to a total, or by a grant of one.
+    Contributed(Contributor),
     /// A total of fewer owners than it is to have.
     TooFewOwners {
         /// How many there are, besides the key holder.
@@ -87,7 +88,11 @@ impl From<GrantRefusal> for Problem {
                 JobQuota,
                 format!("the training has {most} grants, as many as it may; revoke one"),
             ),
-            GrantRefusal::Contributed => (
+            GrantRefusal::Contributed(Contributor::Another) => (
+                GrantUsedUp,
+                "another tenant has contributed by this grant, and a grant of a total is for one contribution; ask the key holder for a grant of your own, and tell it if nobody else was to have this one".to_owned(),
+            ),
+            GrantRefusal::Contributed(Contributor::Caller) => (
                 GrantUsedUp,
                 "you have contributed to this total, and each owner does once; if that was wrong, the key holder can remove it (revoke with drop_rows) and make another grant".to_owned(),
             ),

@@ -124,7 +124,7 @@ async fn rows_of_owners_are_looked_at_before_they_are_rows() {
     let too_many = too_many.add_training_rows(&small, alice.encryption(&rows), |_| ());
     let too_many = too_many.await.expect_err("it is refused").to_string();
     assert!(
-        too_many.contains("20 rows, and the grant allows 19"),
+        too_many.contains("the grant allows 19 rows, and these are 20"),
         "{too_many}"
     );
     what_is_not_there_is_not_added(&alice, &bob).await;

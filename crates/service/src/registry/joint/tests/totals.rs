@@ -3,6 +3,7 @@
 use super::*;
 use crate::registry::GrantedPiece;
 use crate::registry::document::{Document, MAX_BYTES};
+use cipherfn_protocol::api::grants::Contributor;
 
 fn total() -> JointTraining {
     let declaration = TrainingDeclaration {
@@ -34,17 +35,29 @@ fn an_owner_contributes_once() {
     assert_eq!(contributed(&bobs, "bob", 1), Ok(bobs.clone()), "a replay");
     assert_eq!(bobs.owners[0].by, Some(bob().id()));
     let by_another = contributed(&bobs, "bob", 2);
-    assert_eq!(by_another, Err(GrantRefusal::Contributed));
-    // By the same grant, which has addresses left, nor does somebody else.
+    let caller = GrantRefusal::Contributed(Contributor::Caller);
+    assert_eq!(by_another, Err(caller.clone()));
+    // By the same grant, which has addresses left, nor does somebody else. None of these is given out.
     let grant = of_total(1, |_| ());
-    for owner in ["bob", "carol"] {
-        let (owner, files) = (Tenant::of(owner), [file(3, 9)]);
-        let reserved = bobs.reserved(&grant, &owner, &files, NOW);
-        let more = reserved
-            .expect("reserved")
-            .added(&grant, &owner, (0, &files), NOW);
-        assert_eq!(more, Err(GrantRefusal::Contributed));
+    let another = GrantRefusal::Contributed(Contributor::Another);
+    let others = [file(3, 9)];
+    for (owner, refusal) in [("bob", caller), ("carol", another)] {
+        let owner = Tenant::of(owner);
+        let reserved = bobs.reserved(&grant, &owner, &others, NOW);
+        assert_eq!(reserved, Err(refusal.clone()));
+        // Nor is what had an address before.
+        let both = total().offered(&grant, NOW).expect("offered");
+        let both = both.reserved(&grant, &owner, &others, NOW).expect("room");
+        let both = contributed(&both, "bob", 1).expect("added");
+        let more = both.added(&grant, &owner, (0, &others), NOW);
+        assert_eq!(more, Err(refusal));
     }
+    let stand = |owner: &str, grant: &SignedGrant| {
+        let held = bobs.held(grant.grant.id).expect("held");
+        bobs.stand(held, &Tenant::of(owner)).contributed
+    };
+    assert_eq!(stand("bob", &grant), Some(Contributor::Caller));
+    assert_eq!(stand("carol", &grant), Some(Contributor::Another));
     let without = bobs.revoked(grant.grant.id, true).expect("revoked");
     assert!(contributed(&without, "bob", 4).is_ok(), "in its place");
 }
