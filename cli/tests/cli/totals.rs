@@ -44,6 +44,47 @@ impl Tenants {
         serde_json::from_str(&success(&output)).unwrap()
     }
 
+    /// Grants an owner its contribution, and has it contribute: once, whoever asks again.
+    fn contribute(&self, total: &str, owner: &str, caller: &str) {
+        let (grant, input) = (format!("{owner}.grant"), format!("{owner}.csv"));
+        let give = ["joint", "grant", total, "--key", "public.cfu", "-o", &grant];
+        self.ask("a", &give);
+        let add = [
+            "joint",
+            "add",
+            "--grant",
+            &grant,
+            "--key",
+            "public.cfu",
+            "--input",
+            &input,
+        ];
+        let many = [&add[..], &["--least-owners", "3"]].concat();
+        let many = self.refused(caller, &many);
+        assert!(many.contains("a total of 2 owners at least"), "{many}");
+        let few = ["joint", "total", total, "-o", "few.cft"];
+        let few = self.refused("a", &few);
+        assert!(few.contains("contributed"), "{few}");
+        let added = self.ask(caller, &[&add[..], &["--least-owners", "2"]].concat());
+        assert_eq!(
+            (&added["sums_of_rows"], &added["least_owners"]),
+            (&4.into(), &2.into())
+        );
+        let again = self.refused(caller, &add);
+        assert!(
+            again.contains("you have contributed to this total before, and nothing was sent"),
+            "{again}"
+        );
+        let others = self.refused("d", &add);
+        assert!(
+            others.contains("another tenant has contributed"),
+            "{others}"
+        );
+        let more = self.arguments(caller, &[&add[..], &["--more"]].concat());
+        let more = usage(&self.sandbox.run(&more));
+        assert!(more.contains("contributes to a total once"), "{more}");
+    }
+
     /// Takes a total by a command that is interrupted when it has written the total and deleted the job; then says
     /// what is so, and ends the rest.
     fn take_interrupted(&self, total: &str, output: &str) {
@@ -86,43 +127,7 @@ fn owners_of_other_tenants_contribute_to_a_total() {
     assert_eq!(declared["least_owners"], 2);
     let total = declared["training"].as_str().unwrap();
     for (owner, caller) in [("north", "b"), ("south", "c")] {
-        let (grant, input) = (format!("{owner}.grant"), format!("{owner}.csv"));
-        let give = ["joint", "grant", total, "--key", "public.cfu", "-o", &grant];
-        all.ask("a", &give);
-        let add = [
-            "joint",
-            "add",
-            "--grant",
-            &grant,
-            "--key",
-            "public.cfu",
-            "--input",
-            &input,
-        ];
-        let many = [&add[..], &["--least-owners", "3"]].concat();
-        let many = all.refused(caller, &many);
-        assert!(many.contains("a total of 2 owners at least"), "{many}");
-        let few = ["joint", "total", total, "-o", "few.cft"];
-        let few = all.refused("a", &few);
-        assert!(few.contains("contributed"), "{few}");
-        let added = all.ask(caller, &[&add[..], &["--least-owners", "2"]].concat());
-        assert_eq!(
-            (&added["sums_of_rows"], &added["least_owners"]),
-            (&4.into(), &2.into())
-        );
-        let again = all.refused(caller, &add);
-        assert!(
-            again.contains("you have contributed to this total before, and nothing was sent"),
-            "{again}"
-        );
-        let others = all.refused("d", &add);
-        assert!(
-            others.contains("another tenant has contributed"),
-            "{others}"
-        );
-        let more = all.arguments(caller, &[&add[..], &["--more"]].concat());
-        let more = usage(&sandbox.run(&more));
-        assert!(more.contains("contributes to a total once"), "{more}");
+        all.contribute(total, owner, caller);
     }
     let shown = all.ask("a", &["joint", "show", total]);
     assert_eq!(shown["owners"].as_array().unwrap().len(), 2);

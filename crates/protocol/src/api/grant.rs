@@ -258,9 +258,10 @@ impl Serialize for SignedGrant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match GrantVersions::from(self) {
             GrantVersions::V1(document) => document.serialize(serializer),
-            GrantVersions::V2(document) => document.serialize(serializer),
+            GrantVersions::V2(document) | GrantVersions::V4(document) => {
+                document.serialize(serializer)
+            }
             GrantVersions::V3(document) => document.serialize(serializer),
-            GrantVersions::V4(document) => document.serialize(serializer),
         }
     }
 }
