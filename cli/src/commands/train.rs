@@ -116,6 +116,9 @@ pub(crate) struct Train {
         help_heading = "Service"
     )]
     joint: Option<TrainingId>,
+    /// Write weights of rows of owners although nobody can tell whether their steps have kept to the table
+    #[arg(long, requires = "joint", help_heading = "Service")]
+    unproven: bool,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
     #[command(flatten, next_help_heading = "Service")]

@@ -92,11 +92,22 @@ pub enum TrainingError {
     },
     /// What steps on rows that nobody has simulated have led to.
     #[error(
-        "{what} lies outside of the residuals' table, where steps have the wrong sign: the training has diverged, or what the penalty leaves of weights is too little"
+        "{what} lies outside of the residuals' table, where steps have the wrong sign: the training has diverged, or the service has not run its steps"
     )]
     Outgrown {
         /// What does.
         what: String,
+    },
+    /// Weights of which nobody can tell whether the forms that led to them were where they seemed to be.
+    #[error(
+        "rows within the ranges may be led further than {reach}, and forms that are {} apart look the same to the steps: whether these weights are right nobody can tell; smaller weights (a penalty, fewer columns) or a \"rate\" of at most {rate:.2} leave no doubt",
+        reach * 4.0 / 3.0
+    )]
+    Ambiguous {
+        /// How far forms may be led without doubt.
+        reach: f64,
+        /// A rate that leaves none, where all steps are watched.
+        rate: f64,
     },
     /// A training on rows of others whose forms were not watched.
     #[error(

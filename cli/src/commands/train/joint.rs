@@ -32,6 +32,9 @@ use std::time::Instant;
 /// What nobody but the key holder can hold the weights to. See the security model.
 const KEEP: &str = "weights and predictions, from the service, the owners and the public, unless these are trusted not to have chosen ciphertexts: weights may tell of the key; take a new key ring for another training";
 
+/// Steps of rounding in the largest weight below which that is told.
+const COARSE: f64 = 8.0;
+
 /// What came of a training on rows that the key holder does not have.
 struct Joined<'a> {
     fetched: &'a FetchedProgram,
@@ -59,7 +62,7 @@ impl JointWeights {
     fn of(
         (training, secret): (&Training, &SecretKey),
         (uploaded, own): (&UploadedRows, Option<&TrainingRows>),
-        result: &[u8],
+        (result, unproven): (&[u8], bool),
     ) -> Result<Self> {
         let trained = uploaded.trained();
         let steps = training.schedule_of(0, &trained.owners)?;
@@ -76,8 +79,13 @@ impl JointWeights {
             .require_watched(&steps, &watched, watch_deviation)
             .and_then(|()| training.require_within_table(&fractions, own.unwrap_or_default()));
         within.context(
-            "no model is written; lower \"rate\" or \"penalty\" in the spec, have it published, and train anew; end this one with --cancel",
+            "no model is written; lower \"rate\", or raise \"decay\" (and lower \"penalty\", if there is one), have the program published, and declare a training anew, to which owners add their rows; end this one with --cancel",
         )?;
+        if !unproven {
+            training.require_in_place(&steps, &fractions).context(
+                "no model is written; with --unproven it is all the same: try it on rows that you know",
+            )?;
+        }
         let rounded = fractions.iter();
         let sets: Vec<Vec<f64>> = rounded
             .map(|fractions| training.weights(&steps, fractions, deviation))
@@ -88,6 +96,25 @@ impl JointWeights {
             deviation,
             sets,
         })
+    }
+}
+
+impl JointWeights {
+    /// Where little is left of weights once they are rounded to what their errors may be.
+    fn tell_how_coarse(&self, deviation: f64) -> Result<()> {
+        let all = self.sets.iter().flatten();
+        let largest = all.fold(0.0_f64, |most, weight| weight.abs().max(most));
+        if largest == 0.0 {
+            bail!(
+                "no model is written: rounded to {deviation:.1e}, which their errors may be, all weights are zero; have a program with fewer steps (larger \"batch\", fewer \"epochs\") published, and declare a training anew"
+            );
+        }
+        if largest < COARSE * deviation {
+            terminal::warning(&format!(
+                "weights are rounded to {deviation:.1e}, which their errors may be on rows that nobody knows, and the largest is {largest:.1e}: try the model on rows that you know; fewer steps (larger \"batch\", fewer \"epochs\") leave more of them"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -156,7 +183,11 @@ impl Train {
                 secret: &secret,
                 uploaded: &uploaded,
                 own: own.as_ref(),
-                weights: JointWeights::of((training, &secret), (&uploaded, own.as_ref()), &result)?,
+                weights: JointWeights::of(
+                    (training, &secret),
+                    (&uploaded, own.as_ref()),
+                    (&result, self.unproven),
+                )?,
                 seconds: began.elapsed().as_secs_f64(),
             };
             if self.keep_encrypted {
@@ -186,6 +217,7 @@ impl Train {
         terminal: Terminal,
     ) -> Result<()> {
         let (training, sets) = (&joined.fetched.training, &joined.weights.sets);
+        joined.weights.tell_how_coarse(joined.deviation())?;
         output.write_all(&write_onnx(&training.fitted(sets)))?;
         output.finish()?;
         let mut value = joined.value();

@@ -13,7 +13,7 @@ use crate::keys::SecretKey;
 use crate::noise::Variance;
 use crate::parameters::{Bootstrap, ParameterSet};
 
-const WHAT: &str = "watched forms";
+const WHAT: &str = "ciphertext of watched forms";
 
 /// The sum over rows and steps of the tables' middle coefficients, under the secret key.
 #[derive(Clone, Debug, PartialEq, Eq)]

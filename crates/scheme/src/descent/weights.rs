@@ -109,7 +109,7 @@ impl Weights {
         let expected = sets * Self::bytes(shape);
         if bytes.len() != expected {
             return Err(SchemeError::Length {
-                what: "weights",
+                what: "ciphertext of weights",
                 expected,
                 found: bytes.len(),
             });
@@ -126,7 +126,7 @@ impl Weights {
         let (words, rest) = bytes.as_chunks();
         if bytes.len() != Self::bytes(shape) || !rest.is_empty() {
             return Err(SchemeError::Length {
-                what: "weights",
+                what: "ciphertext of weights",
                 expected: Self::bytes(shape),
                 found: bytes.len(),
             });

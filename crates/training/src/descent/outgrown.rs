@@ -10,7 +10,7 @@
 
 use super::schedule::MAX_STEPS;
 use super::simulate::dot;
-use super::{DescentStep, ENDS, FARTHEST, RANGE, STEPS, Training, WEIGHT};
+use super::{DescentStep, ENDS, FARTHEST, RANGE, Training, WEIGHT};
 use crate::error::TrainingError;
 use std::ops::Range;
 
@@ -39,8 +39,7 @@ impl Training {
                 range: FARTHEST,
             });
         }
-        let jump = |step: &DescentStep| step.full() * f64::from(STEPS) / WEIGHT;
-        require_no_leap(steps.last().map_or(0.0, jump))
+        require_no_leap(steps.last().map_or(0.0, DescentStep::rate_as_kept))
     }
 
     /// That there are numbers of rows whose last step leads no further than the table has room.
@@ -107,6 +106,40 @@ impl Training {
     pub fn watched_rows(&self, steps: &[DescentStep]) -> (usize, usize) {
         let own = &steps[self.watched(steps)];
         (own.iter().map(|step| step.rows).sum(), own.len())
+    }
+
+    /// That forms which lay in the table on the torus lay in it: 64 apart they are the same there. They are in their
+    /// place where no row within the ranges can be led beyond 48, or where steps from zero, each of them watched,
+    /// move no form by more than 32 at once. Many columns that are nearly constant move all forms together, by tens
+    /// in a step, although each weight is small.
+    ///
+    /// # Errors
+    /// [`TrainingError::Ambiguous`].
+    pub fn require_in_place(
+        &self,
+        steps: &[DescentStep],
+        fractions: &[Vec<f64>],
+    ) -> Result<(), TrainingError> {
+        let reach = |weights: &Vec<f64>| {
+            let (constant, columns) = weights.split_last()?;
+            let columns: f64 = columns.iter().map(|weight| weight.abs()).sum();
+            Some((ENDS * columns + constant.abs()) / WEIGHT)
+        };
+        // A NaN is nowhere.
+        let is_near = |weights: &Vec<f64>| reach(weights).is_some_and(|own| own <= 3.0 * RANGE);
+        if fractions.iter().all(is_near) {
+            return Ok(());
+        }
+        let squares = ENDS * ENDS * self.numbers().len() as f64 + 1.0;
+        let jump = |step: &DescentStep| step.rate_as_kept() * squares;
+        let is_slow = steps.iter().all(|step| jump(step) <= 2.0 * RANGE);
+        if is_slow && self.watched(steps).start == 0 {
+            return Ok(());
+        }
+        Err(TrainingError::Ambiguous {
+            reach: 3.0 * RANGE,
+            rate: 2.0 * RANGE / squares * Self::shrunk_after(steps),
+        })
     }
 
     /// That decrypted weights, fractions of the torus as the steps have kept them, lie in the table: none leads

@@ -32,6 +32,11 @@ impl DescentStep {
     pub(super) fn full(&self) -> f64 {
         self.rows as f64 * self.unit
     }
+
+    /// The rate, divided by what a penalty has left of weights as they are kept.
+    pub(super) fn rate_as_kept(&self) -> f64 {
+        self.full() * f64::from(STEPS) / WEIGHT
+    }
 }
 
 impl Training {

@@ -244,3 +244,38 @@ fn runs_that_have_left_the_table_are_refused() {
     assert!(15 * refused > kept, "{kept} {refused}");
     assert!(400 * wrong <= kept, "{kept} {wrong}");
 }
+
+/// Of many columns small weights lead far; slow steps from zero leave no doubt of them.
+#[test]
+fn forms_that_may_be_elsewhere_are_told() {
+    let own = |columns: usize, rate: f64| {
+        let mut text = format!(
+            "format = 1\nname = \"t\"\nalgorithm = \"logistic\"\nbatch = 8\nepochs = 2\nrate = {rate:?}\n"
+        );
+        for column in 0..columns {
+            write!(text, "[[column]]\nname = \"{column}\"\nlow = 0\nhigh = 1\n").unwrap();
+        }
+        text += "[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]\n";
+        Training::from_toml(&text).unwrap()
+    };
+    let weights = |columns: usize, weight: f64| vec![vec![weight * WEIGHT; columns + 1]];
+    let fast = own(14, 1.0);
+    let steps = fast.schedule(88).unwrap();
+    fast.require_in_place(&steps, &weights(14, -1.1)).unwrap();
+    let error = fast
+        .require_in_place(&steps, &weights(14, 1.4))
+        .unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("at most 0.25"), "{error}");
+    for strange in [f64::NAN, f64::INFINITY] {
+        fast.require_in_place(&steps, &weights(14, strange))
+            .unwrap_err();
+    }
+    let slow = own(14, 0.25);
+    let steps = slow.schedule(88).unwrap();
+    slow.require_in_place(&steps, &weights(14, 1.4)).unwrap();
+    // Of so many steps not all are watched.
+    let steps = slow.schedule(20_000).unwrap();
+    slow.require_in_place(&steps, &weights(14, 1.4))
+        .unwrap_err();
+}
