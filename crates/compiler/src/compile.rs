@@ -17,6 +17,7 @@ use crate::report::Report;
 use crate::simulate;
 use crate::transposed::transposed;
 use crate::uncertainty;
+use crate::unseen;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{ClientSpecs, ModelIdentity, ParameterSetRef, SpecsDocument};
@@ -204,7 +205,8 @@ impl Compilation<'_> {
             names: &rows.targets,
             cells: &rows.target_cells,
         };
-        let (targets, target_warnings) = targets.assess(model, &simulated);
+        let (targets, mut result_warnings) = targets.assess(model, &simulated);
+        result_warnings.extend(unseen::warning(model, &simulated));
         let simulated_scores = simulated.iter().map(|row| row.scores).collect();
         let mut families: Vec<_> = regions
             .iter()
@@ -223,7 +225,7 @@ impl Compilation<'_> {
             checks: Checks {
                 agreement,
                 targets,
-                warnings: [rows.warnings.as_slice(), &target_warnings].concat(),
+                warnings: [rows.warnings.as_slice(), &result_warnings].concat(),
                 doubts: self.doubts(),
                 expected_rows: *expected_rows,
                 rows: rows.count,

@@ -45,6 +45,7 @@ mod simulate;
 pub mod structure;
 mod transposed;
 mod uncertainty;
+mod unseen;
 pub mod weights;
 pub mod write;
 

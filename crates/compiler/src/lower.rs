@@ -96,6 +96,7 @@ pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
             }
         }
     }
+    rows.end(&graph.outputs)?;
     for name in &graph.outputs {
         let value = values.get(name.as_str()).ok_or_else(|| {
             let problem = "its node does not give that many outputs";

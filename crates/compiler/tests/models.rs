@@ -202,6 +202,7 @@ fn models_match_their_libraries() {
         "mlp_three_layers_wine",
         "mlp_two_layers_bc",
         "pipeline_scaler_logreg_bc",
+        "qda_iris",
         "rf_bc",
         "rfreg_diabetes",
         "ridge_diabetes",

@@ -109,6 +109,10 @@ fn explained(error: ServiceError, status: &TrainingStatus) -> anyhow::Error {
             let chunks: Vec<_> = owners.flat_map(|owner| owner.chunks.clone()).collect();
             whose_chunks(status, &chunks)
         }
+        // It stays the total's, though it was deleted.
+        _ if problem == Some(ProblemType::JobConflict) => format!(
+            "total {id} was taken before, or another command is at it. If none is, the contributions are no longer at the service, and the file that was written is whole; end what is left: cipherfn joint delete {id}. If there is no file, declare another total"
+        ),
         // They were there when they were added, and go with their job.
         _ if problem == Some(ProblemType::UploadMissing) => format!(
             "the contributions to total {id} are no longer at the service: the total was taken before, by a command that did not come to its end. The file that it wrote is whole; end what is left: cipherfn joint delete {id}. If there is no file, declare another total"

@@ -18,6 +18,16 @@ const FAR: i64 = i32::MAX as i64 - 1;
 #[derive(Default)]
 pub(super) struct RowAxes<'a> {
     axes: HashMap<&'a str, usize>,
+    /// Values of one entry a row, put together along the rows. Rows lie apart again where nothing but a reshape
+    /// follows that gives each of them an axis of its own, as exporters stack the scores of classes.
+    stacked: HashMap<&'a str, StackedRows>,
+}
+
+/// Columns that are put together along the rows.
+struct StackedRows {
+    count: i64,
+    /// What is wrong with any node but that reshape.
+    refusal: CompileError,
 }
 
 impl<'a> RowAxes<'a> {
@@ -33,11 +43,30 @@ impl<'a> RowAxes<'a> {
         inputs: &'a [String],
         outputs: impl Iterator<Item = (&'a str, Vec<usize>)>,
     ) -> Result<(), CompileError> {
+        let own = inputs.iter();
+        let own = own.filter_map(|name| self.stacked.remove(name.as_str()));
+        let own: Vec<StackedRows> = own.collect();
         let of = |name: &String| self.axes.get(name.as_str()).copied();
         let node = RowNode {
             emitter,
             axes: inputs.iter().map(of).collect(),
         };
+        if let Some(stacked) = own.into_iter().next() {
+            if !node.takes_apart(stacked.count)? {
+                return Err(stacked.refusal);
+            }
+            self.axes.extend(outputs.map(|(name, _)| (name, 1)));
+            return Ok(());
+        }
+        if node.stacks()? {
+            let count = inputs.len() as i64;
+            let stacked = outputs.map(|(name, _)| {
+                let refusal = node.refusal(0, 0);
+                (name, StackedRows { count, refusal })
+            });
+            self.stacked.extend(stacked);
+            return Ok(());
+        }
         let axis = node.result()?;
         if let Some(axis) = axis {
             let is_one = |shape: &Vec<usize>| shape.get(axis) == Some(&1);
@@ -48,6 +77,15 @@ impl<'a> RowAxes<'a> {
     }
 }
 
+impl RowAxes<'_> {
+    /// Refuses outputs of the graph in which rows are not apart.
+    pub(super) fn end(mut self, outputs: &[String]) -> Result<(), CompileError> {
+        let mut stacked = outputs.iter();
+        let stacked = stacked.find_map(|name| self.stacked.remove(name.as_str()));
+        stacked.map_or(Ok(()), |stacked| Err(stacked.refusal))
+    }
+}
+
 /// A node with the axes of its inputs that count rows.
 struct RowNode<'a> {
     emitter: &'a Emitter<'a>,
@@ -55,6 +93,27 @@ struct RowNode<'a> {
 }
 
 impl RowNode<'_> {
+    /// Whether it puts columns of one entry a row together along the rows.
+    fn stacks(&self) -> Result<bool, CompileError> {
+        let node = self.emitter.node;
+        if (node.name.domain.as_str(), node.name.operator.as_str()) != (STANDARD, "Concat") {
+            return Ok(false);
+        }
+        let are_rows = self.axes.len() > 1 && self.axes.iter().all(|axis| *axis == Some(0));
+        Ok(are_rows
+            && self.along()? == [0]
+            && (0..self.axes.len()).all(|input| self.entries(input) == 1))
+    }
+
+    /// Whether it gives each of so many stacked columns an axis of its own, before that of the rows.
+    fn takes_apart(&self, count: i64) -> Result<bool, CompileError> {
+        let node = self.emitter.node;
+        if (node.name.domain.as_str(), node.name.operator.as_str()) != (STANDARD, "Reshape") {
+            return Ok(false);
+        }
+        Ok(self.emitter.required_integers(1, "shape")? == [count, -1])
+    }
+
     /// The axis of the outputs, where it is known.
     fn result(&self) -> Result<Option<usize>, CompileError> {
         if self.axes.iter().all(Option::is_none) {
@@ -215,13 +274,23 @@ impl RowNode<'_> {
         if is_apart {
             return Ok(());
         }
-        Err(self.emitter.node.unsupported(
+        Err(self.refusal(axis, input))
+    }
+
+    fn refusal(&self, axis: usize, input: usize) -> CompileError {
+        self.emitter.node.unsupported(
             format!(
                 "it works along axis {axis} of input {input}, which counts the rows: a row would get \
                  another result beside other rows"
             ),
             SUPPORTED,
-        ))
+        )
+    }
+
+    /// Entries of a row.
+    fn entries(&self, input: usize) -> usize {
+        let operand = self.emitter.optional(input);
+        operand.map_or(0, |own: Operand| own.shape.iter().product())
     }
 
     fn rank(&self, input: usize) -> usize {

@@ -121,6 +121,62 @@ fn nodes_along_the_rows_are_refused_by_name_and_axis() {
     }
 }
 
+/// Scores of classes, one column each, put together along the rows, and what is done with them.
+fn stacked(behind: &[&str], shape: &[i64]) -> ModelProto {
+    let sum = |name: &str| {
+        node(
+            "",
+            "ReduceSum",
+            &["a", "one"],
+            &[name],
+            vec![int("keepdims", 1)],
+        )
+    };
+    let mut middle = vec![
+        sum("p"),
+        sum("q"),
+        sum("r"),
+        node("", "Concat", &["p", "q", "r"], &["c"], vec![int("axis", 0)]),
+    ];
+    let mut last = "c";
+    for operator in behind {
+        let (inputs, output): (Vec<&str>, _) = match *operator {
+            "Reshape" => (vec![last, "shape"], "s"),
+            "Transpose" => (vec![last], "t"),
+            _ => (vec![last], "u"),
+        };
+        middle.push(node("", operator, &inputs, &[output], Vec::new()));
+        last = output;
+    }
+    middle.push(node("", "Identity", &[last], &["b"], Vec::new()));
+    let mut model = network(-1, middle);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(integers("shape", shape));
+    model
+}
+
+/// As skl2onnx writes quadratic discriminants: rows that are stacked lie apart again by a reshape.
+#[test]
+fn stacked_columns_lie_apart_again() {
+    let apart = stacked(&["Reshape", "Transpose"], &[3, -1]).encode_to_vec();
+    read_model(&apart).unwrap();
+    for (behind, shape) in [
+        (vec!["Transpose"], vec![3, -1]),
+        (vec!["Relu", "Reshape", "Transpose"], vec![3, -1]),
+        // Columns of one row lie beside those of another one.
+        (vec!["Reshape"], vec![-1, 3]),
+    ] {
+        let error = read_model(&stacked(&behind, &shape).encode_to_vec()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("operator Concat"), "{behind:?}: {error}");
+        assert!(error.contains("counts the rows"), "{error}");
+    }
+    let mut output = stacked(&["Reshape", "Transpose"], &[3, -1]);
+    output.graph.as_mut().unwrap().output = vec![info("c", &[-1, 1])];
+    let error = read_model(&output.encode_to_vec()).unwrap_err().to_string();
+    assert!(error.contains("counts the rows"), "{error}");
+}
+
 /// What exporters write beside: whole slices, axes that are moved and moved back, other axes.
 #[test]
 fn nodes_along_other_axes_are_followed() {
