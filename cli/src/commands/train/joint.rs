@@ -97,9 +97,7 @@ impl JointWeights {
             sets,
         })
     }
-}
 
-impl JointWeights {
     /// Where little is left of weights once they are rounded to what their errors may be.
     fn tell_how_coarse(&self, deviation: f64) -> Result<()> {
         let all = self.sets.iter().flatten();

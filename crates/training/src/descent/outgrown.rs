@@ -9,7 +9,7 @@
 //! the table's ends, and negative beyond. The key holder decrypts the sum of that over rows and steps alone.
 
 use super::schedule::MAX_STEPS;
-use super::simulate::dot;
+use super::simulate::{DEVIATIONS, dot};
 use super::{DescentStep, ENDS, FARTHEST, RANGE, Training, WEIGHT};
 use crate::error::TrainingError;
 use std::ops::Range;
@@ -18,8 +18,6 @@ use std::ops::Range;
 const BEYOND: f64 = 1.0 / 32.0;
 /// Most that is watched, as part of the torus: twice of it is what forms that are all beyond the table come short by.
 const WATCHED: f64 = 0.45;
-/// Deviations that an error stays within, but for a probability below 2^-40 under any key.
-const DEVIATIONS: f64 = 8.0;
 
 impl Training {
     /// That steps leave weights a place in the table, whatever the rows: forms of 1, which tell a class from

@@ -5,7 +5,7 @@ use crate::error::TrainingError;
 use std::f64::consts::PI;
 
 /// Deviations that an error stays within, but for a probability below 2^-40 under any key.
-const DEVIATIONS: f64 = 8.0;
+pub(super) const DEVIATIONS: f64 = 8.0;
 /// Noises that all steps are run with: what weights are off by is taken from how far these lead apart.
 const RUNS: u64 = 8;
 

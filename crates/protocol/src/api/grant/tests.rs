@@ -75,6 +75,13 @@ fn of_training() -> SignedGrant {
     }
 }
 
+/// That a grant is written as these bytes, and read from them, by itself and in a document.
+fn has_bytes(signed: &SignedGrant, text: &str) {
+    assert_eq!(signed.to_json().unwrap(), text);
+    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), *signed);
+    assert_eq!(serde_json::from_str::<SignedGrant>(text).unwrap(), *signed);
+}
+
 /// The same of a training.
 #[test]
 fn documents_of_trainings_have_exactly_these_bytes() {
@@ -90,9 +97,7 @@ fn documents_of_trainings_have_exactly_these_bytes() {
         "07".repeat(64),
     );
     let signed = of_training();
-    assert_eq!(signed.to_json().unwrap(), text);
-    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed);
-    assert_eq!(serde_json::from_str::<SignedGrant>(&text).unwrap(), signed);
+    has_bytes(&signed, &text);
     let frame = text.replace("\"training\"", "\"frame\"");
     assert!(SignedGrant::from_json(frame.as_bytes()).is_err());
 }
@@ -120,9 +125,7 @@ fn documents_of_totals_have_exactly_these_bytes() {
         "07".repeat(64),
     );
     let signed = of_total();
-    assert_eq!(signed.to_json().unwrap(), text);
-    assert_eq!(SignedGrant::from_json(text.as_bytes()).unwrap(), signed);
-    assert_eq!(serde_json::from_str::<SignedGrant>(&text).unwrap(), signed);
+    has_bytes(&signed, &text);
     let (of_total, of_training) = (signed.grant.message(), of_training().grant.message());
     assert_ne!(of_total[..24], of_training[..24], "domains");
     let renamed = text.replace("\"format\":4", "\"format\":2");

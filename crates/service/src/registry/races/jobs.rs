@@ -111,6 +111,22 @@ impl Owner {
         counts
     }
 
+    /// How many results count of two invocations at the same time, one of which is delivered twice.
+    pub(super) fn work_at_once(&self, seed: u64, id: JobId) -> usize {
+        let counted = Mutex::new(0);
+        let work = |name: &'static str| {
+            let counted = &counted;
+            async move {
+                if self.work(id, name).await {
+                    *counted.lock().unwrap() += 1;
+                }
+            }
+            .boxed()
+        };
+        interleave(seed, vec![work("a"), work("a"), work("b")], || ());
+        counted.into_inner().unwrap()
+    }
+
     pub(super) fn objects(&self) -> Vec<String> {
         let objects = alone(self.registry.bucket().list("")).unwrap();
         objects.into_iter().map(|object| object.key).collect()
@@ -232,18 +248,7 @@ fn a_chunk_has_one_result_whoever_works_on_it() {
     for seed in 0..ORDERS {
         let owner = Owner::new(1);
         let job = job(alone(owner.declare(1)));
-        let counted = Mutex::new(0);
-        let work = |name: &'static str| {
-            let (owner, counted, id) = (&owner, &counted, job.id);
-            async move {
-                if owner.work(id, name).await {
-                    *counted.lock().unwrap() += 1;
-                }
-            }
-            .boxed()
-        };
-        interleave(seed, vec![work("a"), work("a"), work("b")], || ());
-        assert_eq!(counted.into_inner().unwrap(), 1, "order {seed}");
+        assert_eq!(owner.work_at_once(seed, job.id), 1, "order {seed}");
         let chunks = alone(owner.registry.chunks(&job, 0..1, NOW)).unwrap();
         let Some(Chunk::Done { attempt, .. }) = chunks[0] else {
             panic!("order {seed}: {chunks:?}");

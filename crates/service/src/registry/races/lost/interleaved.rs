@@ -87,18 +87,7 @@ fn a_chunk_has_one_result() {
         let owner = Owner::new(1);
         let job = job(alone(owner.declare(1)));
         owner.registry.bucket().lose_answer(1 + seed as usize % 7);
-        let counted = Mutex::new(0);
-        let work = |name: &'static str| {
-            let (owner, counted, id) = (&owner, &counted, job.id);
-            async move {
-                if owner.work(id, name).await {
-                    *counted.lock().unwrap() += 1;
-                }
-            }
-            .boxed()
-        };
-        interleave(seed, vec![work("a"), work("a"), work("b")], || ());
-        assert_eq!(counted.into_inner().unwrap(), 1, "order {seed}");
+        assert_eq!(owner.work_at_once(seed, job.id), 1, "order {seed}");
         assert_eq!(alone(owner.registry.results(&job)).unwrap(), 1);
     }
 }
